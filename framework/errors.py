@@ -1,0 +1,25 @@
+"""How an error is worded: what, where, what was expected, what was received, the likely fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShapeError(ValueError):
+    """An array whose rank, axis length or channel count does not fit where it arrived."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
+    """The error for a name nobody registered, with its near matches.
+
+    Args:
+        kind: what the name should have named, as in ``"optimizer"``.
+        name: what was received.
+        known: every valid name.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=3, cutoff=0.5)
+    original = {n.lower(): n for n in names}
+    hint = f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
+    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")

@@ -1,0 +1,60 @@
+"""The one place that compiles: `njit` with the options every kernel here shares.
+
+Kernels have no explicit signatures (those would compile at import), release the interpreter lock,
+and are cached on disk wherever that is possible. NUMBA_DISABLE_JIT=1 turns all of them back into
+plain Python, which is how they are debugged and their coverage is measured.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+#: Sums may be reordered and fused; NaN and infinity keep their meaning (full fastmath drops them).
+REORDER = frozenset({"contract", "reassoc", "nsz", "arcp"})
+
+
+def njit(function: Kernel | None = None, *, reorder: bool = False) -> Any:
+    """Compile a kernel at its first call.
+
+    Args:
+        function: the kernel; without it, a decorator that takes the kernel.
+        reorder: allow the compiler to reorder sums (`REORDER`), so that they can be vectorised.
+    """
+    if function is None:
+        return functools.partial(njit, reorder=reorder)
+    compiled = functools.partial(
+        numba.njit, nogil=True, error_model="numpy", fastmath=set(REORDER) if reorder else False
+    )
+    # A cached kernel would have been compiled without the bounds checks that were asked for.
+    if numba.config.BOUNDSCHECK:
+        return compiled(function)
+    try:
+        kernel = compiled(cache=True)(function)
+    except RuntimeError:  # "cannot cache function ...: no locator available": nowhere to write
+        return compiled(function)
+    _forgive(getattr(kernel, "_cache", None))
+    return kernel
+
+
+def _forgive(cache: Any) -> None:
+    """A full disk or a damaged cache file costs a compilation, never an exception."""
+    for method in ("load_overload", "save_overload"):
+        if hasattr(cache, method):
+            setattr(cache, method, _forgiving(getattr(cache, method)))
+
+
+def _forgiving(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def attempt(*args: Any) -> Any:
+        try:
+            return method(*args)
+        except Exception:  # pickle raises anything at all on a damaged file
+            return None
+
+    return attempt

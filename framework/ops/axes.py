@@ -1,0 +1,53 @@
+"""How ops read an axis or a shape: negative axes counted, bad ones refused."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from ..errors import ShapeError
+from ..tensor import Tensor
+
+
+def axis_index(axis: Any, ndim: int) -> int:
+    """`axis` as a number in [0, ndim).
+
+    Raises:
+        ShapeError: there is no such axis.
+    """
+    index = operator.index(axis)
+    if not -ndim <= index < ndim:
+        raise ShapeError(
+            f"Axis {index} is out of range for a tensor of rank {ndim}: expected "
+            + (f"{-ndim} to {ndim - 1}." if ndim else "no axis, a scalar has none.")
+        )
+    return index % ndim
+
+
+def axis_tuple(axis: Any, ndim: int) -> tuple[int, ...]:
+    """One axis, several, or None for all, as sorted numbers in [0, ndim)."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(
+        axis_index(a, ndim) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))
+    )
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"An axis is repeated in {axis}.")
+    return tuple(sorted(axes))
+
+
+def one_axis(x: Tensor, *, axis: Any, **settings: Any) -> dict[str, Any]:
+    """Resolve a setting ``axis`` of one axis (None stays)."""
+    return {"axis": None if axis is None else axis_index(axis, x.ndim), **settings}
+
+
+def many_axes(x: Tensor, *, axis: Any, **settings: Any) -> dict[str, Any]:
+    """Resolve a setting ``axis`` of one, several or all axes."""
+    return {"axis": axis_tuple(axis, x.ndim), **settings}
+
+
+def shape_tuple(shape: Any) -> tuple[int, ...]:
+    """A shape given as a number or a sequence of numbers."""
+    if isinstance(shape, (tuple, list)):
+        return tuple(operator.index(n) for n in shape)
+    return (operator.index(shape),)

@@ -1,0 +1,249 @@
+"""An op is data: forward on arrays, gradient rule in ops, and samples that prove it.
+
+One registration holds all three:
+
+    @op(
+        gradients=(lambda g, out, x: g * out,),
+        samples=unary(),
+        numpy=np.exp,
+    )
+    def exp(x: np.ndarray, /) -> np.ndarray:
+        '''e to the power x.'''
+        return np.exp(x)
+
+makes ``exp`` a differentiable function of tensors, answers for ``np.exp`` on a tensor, and puts it
+before the gradient checks. Positional-only parameters are arrays, all others are settings.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from .errors import ShapeError
+from .samples import Samples
+from .tape import NUMPY, OPS, Node, grad_mode
+from .tensor import DEFAULT_FLOAT, Tensor, as_tensor, wrap
+
+#: ``rule(gradient, output, *inputs, **settings)``: the gradient for one input; None for zero.
+Rule = Callable[..., Any]
+_F64 = np.dtype(np.float64)
+
+
+class Op:
+    """A differentiable function of tensors, made by `op`. Call it on tensors, arrays or numbers."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        gradients: Iterable[Rule | None] | Rule,
+        samples: Samples,
+        resolve: Callable[..., dict[str, Any]] | None,
+        broadcasts: bool,
+        linear: bool,
+    ) -> None:
+        update_wrapper(self, forward)
+        self.name = self.__name__ = forward.__name__
+        self.forward = forward
+        self.samples = samples
+        self.resolve = resolve
+        self.broadcasts = broadcasts
+        self.linear = linear
+        parameters = inspect.signature(forward).parameters.values()
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+        settings = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self.setting_names = [p.name for p in settings]
+        self.defaults = {p.name: p.default for p in settings if p.default is not p.empty}
+        self._rule_of_any = gradients if callable(gradients) else None
+        self.gradients: tuple[Rule | None, ...] = () if callable(gradients) else tuple(gradients)
+        self.differentiable = callable(gradients) or any(self.gradients)
+        self._validate()
+
+    def _validate(self) -> None:
+        if not callable(self.samples):
+            raise TypeError(f"Op {self.name!r} needs samples: a function of a random generator.")
+        if self.variadic:
+            if self._rule_of_any is None and self.differentiable:
+                raise TypeError(
+                    f"Op {self.name!r} takes any number of arrays: give one rule "
+                    "(i, gradient, output, *inputs, **settings) for all of them."
+                )
+        elif self._rule_of_any is not None or len(self.gradients) != self.arity:
+            raise TypeError(
+                f"Op {self.name!r} takes {self.arity} arrays (its positional-only parameters) and "
+                f"needs as many gradient rules, None where there is none; received "
+                f"{len(self.gradients)}."
+            )
+        if not all(r is None or callable(r) for r in self.gradients):
+            raise TypeError(f"Every gradient rule of op {self.name!r} must be callable or None.")
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def gradient(
+        self,
+        i: int,
+        gradient: Tensor,
+        output: Tensor,
+        inputs: tuple[Tensor, ...],
+        settings: dict[str, Any],
+    ) -> Tensor | None:
+        """The gradient for input i, given that of the output. Every argument is a tensor."""
+        if self._rule_of_any is not None:
+            return self._rule_of_any(i, gradient, output, *inputs, **settings)
+        rule = self.gradients[i]
+        return rule(gradient, output, *inputs, **settings) if rule is not None else None
+
+    def __call__(self, *args: Any, **settings: Any) -> Tensor:
+        inputs, settings = self.bind(args, settings)
+        arrays = [t.data for t in inputs]
+        try:
+            out = np.asarray(self.forward(*arrays, **settings))
+        except (ValueError, TypeError, IndexError) as error:
+            if isinstance(error, ShapeError):
+                raise
+            shapes = ", ".join(str(a.shape) for a in arrays)
+            raise type(error)(f"{self.name}: {error} (received shapes {shapes})") from error
+        if out.dtype == _F64 and "dtype" not in settings and _F64 not in [a.dtype for a in arrays]:
+            out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
+        result = wrap(out)
+        if grad_mode.enabled and self.differentiable and out.dtype.kind == "f":
+            for t in inputs:
+                if t.requires_grad:
+                    result._node = Node(self, inputs, settings)
+                    result.requires_grad = True
+                    break
+        return result
+
+    def bind(
+        self, args: tuple[Any, ...], settings: dict[str, Any]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Any]]:
+        """Arrays as tensors, and every setting with its default, resolved and checked."""
+        if self.variadic:
+            if args and isinstance(args[0], (list, tuple)):
+                args, extra = tuple(args[0]), args[1:]
+            else:
+                extra = ()
+        else:
+            args, extra = args[: self.arity], args[self.arity :]
+            if len(args) < self.arity:
+                raise TypeError(f"{self.name} takes {self.arity} arrays, received {len(args)}.")
+        if extra or not settings.keys() <= set(self.setting_names):
+            settings = self._named(extra, settings)
+        inputs = _as_tensors(args)
+        settings = {**self.defaults, **settings}
+        if self.resolve is not None:
+            settings = self.resolve(*inputs, **settings)
+        return inputs, settings
+
+    def _named(self, extra: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
+        """Settings given by position joined to those given by keyword."""
+        for name in settings:
+            if name not in self.setting_names:
+                raise TypeError(
+                    f"{self.name} has no setting {name!r}; it takes "
+                    f"{', '.join(self.setting_names) or 'none'}."
+                )
+        if len(extra) > len(self.setting_names):
+            raise TypeError(
+                f"{self.name} takes {self.arity} arrays and the settings "
+                f"{self.setting_names}, received {len(extra)} positional settings."
+            )
+        return dict(zip(self.setting_names, extra, strict=False)) | settings
+
+
+class Composite:
+    """A public differentiable function written in ops: no rule of its own, but the same proof."""
+
+    broadcasts = linear = False
+    differentiable = True
+
+    def __init__(self, function: Callable[..., Tensor], samples: Samples) -> None:
+        update_wrapper(self, function)
+        self.name = self.__name__ = function.__name__
+        self.function = function
+        self.samples = samples
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __call__(self, *args: Any, **settings: Any) -> Tensor:
+        return self.function(*args, **settings)
+
+
+def _as_tensors(args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """Tensors as they are, arrays wrapped, Python numbers in the dtype of what is beside them."""
+    if all([isinstance(a, Tensor) for a in args]):
+        return args
+    floats = [a.dtype for a in args if isinstance(a, (Tensor, np.ndarray)) and a.dtype.kind == "f"]
+    weak = floats[0] if floats else None
+    if _F64 in floats:
+        weak = _F64
+    return tuple(
+        as_tensor(a, weak if isinstance(a, float) or _integer(a, weak) else None) for a in args
+    )
+
+
+def _integer(value: Any, weak: Any) -> bool:
+    return weak is not None and isinstance(value, int) and not isinstance(value, bool)
+
+
+def op(
+    *,
+    gradients: Iterable[Rule | None] | Rule,
+    samples: Samples,
+    resolve: Callable[..., dict[str, Any]] | None = None,
+    broadcasts: bool = False,
+    linear: bool = False,
+    numpy: Callable[..., Any] | None = None,
+) -> Callable[[Callable[..., Any]], Op]:
+    """Register a function of arrays as a differentiable op of the same name.
+
+    Args:
+        gradients: one rule per array, ``(gradient, output, *inputs, **settings)`` to the gradient
+            for that array, written in ops so that it can itself be differentiated; None for an
+            array without a gradient (labels, indices). An op of ``*arrays`` gives a single rule
+            whose first argument is the array's position.
+        samples: a function of a random generator to the `Sample` calls that the checks run.
+        resolve: ``(*inputs, **settings)`` to the canonical settings; where bad input is refused.
+        broadcasts: the forward broadcasts its arrays; the engine sums the gradients back.
+        linear: linear in each array while the others stay; differences of any step are then exact.
+        numpy: the NumPy function that calls this op when it is given a tensor.
+
+    Raises:
+        TypeError: rules or samples are missing, or their number does not fit the arrays.
+        ValueError: the name is taken.
+    """
+
+    def register(forward: Callable[..., Any]) -> Op:
+        made = Op(forward, gradients, samples, resolve, broadcasts, linear)
+        _enter(made, numpy)
+        return made
+
+    return register
+
+
+def composite(
+    *, samples: Samples, numpy: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Tensor]], Composite]:
+    """Register a function of tensors, written in ops, so that the gradient checks cover it too."""
+
+    def register(function: Callable[..., Tensor]) -> Composite:
+        made = Composite(function, samples)
+        _enter(made, numpy)
+        return made
+
+    return register
+
+
+def _enter(made: Any, numpy: Callable[..., Any] | None) -> None:
+    if made.name in OPS:
+        raise ValueError(f"An op named {made.name!r} is already registered.")
+    OPS[made.name] = made
+    if numpy is not None:
+        NUMPY[numpy] = made

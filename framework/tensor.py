@@ -1,0 +1,369 @@
+"""`Tensor`: a NumPy array plus the recipe that made it.
+
+The arithmetic lives in `ops/`: a tensor's operators look the op up by name in `OPS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .tape import NUMPY, OPS, Node, grad_mode
+
+DEFAULT_FLOAT = np.dtype(np.float32)
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def _binary(name: str, swapped: bool = False) -> Callable[[Tensor, Any], Tensor]:
+    if swapped:
+        return lambda self, other: OPS[name](other, self)
+    return lambda self, other: OPS[name](self, other)
+
+
+class Tensor:
+    """A NumPy array that remembers how it was computed.
+
+    Args:
+        data: anything NumPy can turn into an array; copied. Python floats become float32, NumPy
+            arrays keep their dtype. Floats are float32 or float64; integers and bools are allowed
+            but carry no gradient.
+        dtype: the dtype to convert to.
+        requires_grad: whether `backward` accumulates into ``.grad`` of this tensor.
+
+    Attributes:
+        data: the array, shape `shape`. Writing into it directly is not noticed: use `assign`.
+        grad: gradient accumulated by `backward`, a tensor of the same shape and dtype, or None.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_node",
+        "_retain",
+        "_version",
+        "data",
+        "grad",
+        "requires_grad",
+    )
+
+    def __init__(self, data: Any, dtype: Any = None, *, requires_grad: bool = False) -> None:
+        array = _to_array(data, dtype)
+        if array is data or isinstance(data, (np.ndarray, Tensor)):
+            array = array.copy()
+        self._set(array)
+        if requires_grad:
+            if array.dtype.kind != "f":
+                raise TypeError(
+                    f"Only floating tensors can require a gradient, received dtype {array.dtype}. "
+                    "Pass dtype='float32' to convert."
+                )
+            self.requires_grad = True
+
+    def _set(self, array: np.ndarray) -> None:
+        self.data = array
+        self.grad: Tensor | None = None
+        self.requires_grad = False
+        self._node: Node | None = None
+        self._version = 0
+        self._retain = False
+        self._hooks: list[Callable[[Tensor], Tensor | None]] | None = None
+
+    # What it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was given rather than computed on the tape."""
+        return self._node is None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise TypeError("Cannot iterate over a 0-d tensor.")
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", prefix="Tensor(")
+        extra = f", dtype={self.dtype}" if self.dtype != DEFAULT_FLOAT else ""
+        if self._node is not None:
+            extra += f", op={self._node.op.name!r}"
+        elif self.requires_grad:
+            extra += ", requires_grad=True"
+        return f"Tensor({body}{extra})"
+
+    # Out of the tape
+
+    def numpy(self) -> np.ndarray:
+        """The values as an array, detached. Read-only while the tape needs them: copy to write."""
+        if not self.requires_grad:
+            return self.data
+        view = self.data.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.data.tolist()
+
+    def detach(self) -> Tensor:
+        """The same values (shared memory) as a leaf without a gradient."""
+        return wrap(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise TypeError(
+                "Turning a tensor that requires a gradient into an array would silently detach "
+                "it. Use tensor.numpy() to detach on purpose, or stay on the tape with gt.ops."
+            )
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and ufunc in NUMPY and not kwargs:
+            return NUMPY[ufunc](*inputs)
+        what = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        extra = f" with {', '.join(kwargs)}" if kwargs else ""
+        raise TypeError(
+            f"{what}{extra} is not supported on tensors. Use a function of gt.ops, or "
+            "tensor.numpy() to compute without a gradient."
+        )
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in NUMPY:
+            return NUMPY[func](*args, **kwargs)
+        raise TypeError(
+            f"np.{func.__name__} is not supported on tensors. Use a function of gt.ops, or "
+            "tensor.numpy() to compute without a gradient."
+        )
+
+    # In place, off the tape
+
+    def assign(self, value: Any) -> None:
+        """Overwrite the values in place, outside the tape (how an optimizer updates a parameter).
+
+        Raises:
+            ValueError: the shapes differ.
+            RuntimeError: this tensor is itself the result of a taped op.
+        """
+        value = value.data if isinstance(value, Tensor) else np.asarray(value)
+        if value.shape != self.shape:
+            raise ValueError(f"assign() expected shape {self.shape}, received {value.shape}.")
+        self[...] = value
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._node is not None:
+            raise RuntimeError(
+                f"Cannot write into the result of {self._node.op.name!r}: its gradient needs the "
+                "old values. Compute a new tensor (gt.ops.where, gt.ops.concatenate), or detach() "
+                "and copy first."
+            )
+        if self.requires_grad and grad_mode.enabled and index is not Ellipsis:
+            raise RuntimeError(
+                "Writing into part of a tensor that requires a gradient cannot be taped. Use "
+                "gt.ops.where for a differentiable write, or write within gt.no_grad()."
+            )
+        self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        self._version += 1
+
+    # Gradients
+
+    def backward(
+        self,
+        gradient: Any = None,
+        *,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Accumulate the gradient of this tensor into ``.grad`` of every leaf that requires one.
+
+        Args:
+            gradient: the cotangent, shape of this tensor; ones if this tensor has one element.
+            retain_graph: keep the graph for another pass. Default: `create_graph`.
+            create_graph: tape the backward pass itself, for gradients of gradients.
+
+        Raises:
+            ValueError: no cotangent for a tensor of many elements, or one of another shape.
+            RuntimeError: nothing here requires a gradient, or the graph was freed or overwritten.
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward() on a tensor that requires no gradient. Create an input with "
+                "requires_grad=True, and compute outside gt.no_grad()."
+            )
+        from .backward import run_backward
+
+        run_backward([self], [gradient], retain_graph=retain_graph, create_graph=create_graph)
+
+    def zero_grad(self) -> None:
+        """Forget the accumulated gradient."""
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Let `backward` fill ``.grad`` although this tensor is not a leaf."""
+        self._retain = True
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call ``hook(gradient)`` when the complete gradient of this tensor is known.
+
+        What it returns, if not None, replaces the gradient. Returns a function that removes it.
+        """
+        hooks = self._hooks = self._hooks or []
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    # Ops: looked up by name, so that this file knows none of them
+
+    __add__ = _binary("add")
+    __radd__ = _binary("add", swapped=True)
+    __sub__ = _binary("subtract")
+    __rsub__ = _binary("subtract", swapped=True)
+    __mul__ = _binary("multiply")
+    __rmul__ = _binary("multiply", swapped=True)
+    __truediv__ = _binary("divide")
+    __rtruediv__ = _binary("divide", swapped=True)
+    __pow__ = _binary("power")
+    __rpow__ = _binary("power", swapped=True)
+    __matmul__ = _binary("matmul")
+    __rmatmul__ = _binary("matmul", swapped=True)
+    __mod__ = _binary("mod")
+    __rmod__ = _binary("mod", swapped=True)
+    __floordiv__ = _binary("floor_divide")
+    __rfloordiv__ = _binary("floor_divide", swapped=True)
+    __lt__ = _binary("less")
+    __le__ = _binary("less_equal")
+    __gt__ = _binary("greater")
+    __ge__ = _binary("greater_equal")
+    __and__ = _binary("logical_and")
+    __or__ = _binary("logical_or")
+    __eq__ = _binary("equal")  # type: ignore[assignment]
+    __ne__ = _binary("not_equal")  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    def __neg__(self) -> Tensor:
+        return OPS["negative"](self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return OPS["abs"](self)
+
+    def __invert__(self) -> Tensor:
+        return OPS["logical_not"](self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return OPS["getitem"](self, index=_plain_index(index))
+
+    @property
+    def T(self) -> Tensor:
+        return OPS["transpose"](self)
+
+    def astype(self, dtype: Any) -> Tensor:
+        return OPS["astype"](self, dtype=dtype)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        return OPS["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        if len(axes) == 1 and not isinstance(axes[0], int):
+            axes = axes[0]
+        return OPS["transpose"](self, axes=axes or None)
+
+    def flatten(self) -> Tensor:
+        return OPS["reshape"](self, shape=(-1,))
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return OPS["sum"](self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return OPS["mean"](self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return OPS["var"](self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return OPS["max"](self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return OPS["min"](self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        return OPS["argmax"](self, axis=axis)
+
+
+def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
+    """An array of a dtype that tensors hold: float32, float64, integers or bools."""
+    if isinstance(data, Tensor):
+        data = data.data
+    array = np.asarray(data, dtype=dtype)
+    if array.dtype.kind in "biu" or array.dtype in _FLOATS:
+        python_number = not isinstance(data, (np.ndarray, np.generic)) or type(data) is np.float64
+        if array.dtype == np.float64 and dtype is None and python_number:
+            return array.astype(DEFAULT_FLOAT)
+        return array
+    if array.dtype == np.float16 and dtype is None:
+        return array.astype(DEFAULT_FLOAT)
+    raise TypeError(
+        f"A tensor holds float32, float64, integers or bools, received dtype {array.dtype}. "
+        "Convert it first, for example with astype('float32')."
+    )
+
+
+def _plain_index(index: Any) -> Any:
+    """An index with the tensors in it replaced by their arrays."""
+    if isinstance(index, tuple):
+        return tuple(_plain_index(i) for i in index)
+    return index.data if isinstance(index, Tensor) else index
+
+
+def wrap(array: np.ndarray) -> Tensor:
+    """A leaf tensor around `array` itself, neither copied nor checked."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._set(array)
+    return tensor
+
+
+def tensor(data: Any, dtype: Any = None, *, requires_grad: bool = False) -> Tensor:
+    """A new leaf `Tensor` holding a copy of `data`; see there for dtypes and errors."""
+    return Tensor(data, dtype, requires_grad=requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`data` itself if it is a tensor (of that dtype), else a leaf, sharing memory if it can."""
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype == dtype else OPS["astype"](data, dtype=dtype)
+    return wrap(_to_array(data, dtype))

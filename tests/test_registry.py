@@ -1,0 +1,93 @@
+"""Registration: what makes an op, what is refused, how settings are bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gradtape as gt
+from gradtape.registry import op
+from gradtape.samples import unary
+from gradtape.tape import NUMPY, OPS
+
+
+@pytest.fixture
+def scratch_registry():
+    ops, numpy = dict(OPS), dict(NUMPY)
+    yield
+    for table, before in ((OPS, ops), (NUMPY, numpy)):
+        table.clear()
+        table.update(before)
+
+
+def test_an_op_of_a_user_is_differentiable_and_checked(scratch_registry):
+    @gt.op(gradients=(lambda g, out, x, scale: 3 * scale * g * x * x,), samples=unary(scale=(2.0,)))
+    def scaled_cube(x, /, scale=1.0):
+        """scale x^3."""
+        return scale * x**3
+
+    x = gt.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    y = scaled_cube(x, scale=2.0)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [6, 24])
+    report = gt.check_op(scaled_cube)
+    assert report.passed
+    assert report.samples > 30
+    assert "scaled_cube" in OPS
+
+
+def test_registering_without_rule_or_samples_or_twice_fails(scratch_registry):
+    def half(x, /):
+        return x / 2
+
+    with pytest.raises(TypeError, match="gradients"):
+        op(samples=unary())
+    with pytest.raises(TypeError, match="samples"):
+        op(gradients=(None,))
+    with pytest.raises(TypeError, match="needs samples"):
+        op(gradients=(None,), samples=None)(half)
+    with pytest.raises(TypeError, match="takes 1 arrays"):
+        op(gradients=(), samples=unary())(half)
+    with pytest.raises(TypeError, match="callable or None"):
+        op(gradients=(3,), samples=unary())(half)
+    with pytest.raises(TypeError, match="any number of arrays"):
+        op(gradients=(lambda g, out, x: g,), samples=unary())(lambda *xs: xs[0])
+    op(gradients=(lambda g, out, x: g / 2,), samples=unary())(half)
+    with pytest.raises(ValueError, match="'half' is already registered"):
+        op(gradients=(lambda g, out, x: g / 2,), samples=unary())(half)
+
+
+def test_a_rule_of_the_wrong_shape_is_refused(scratch_registry):
+    @op(gradients=(lambda g, out, x: g[:1],), samples=unary())
+    def sloppy(x, /):
+        return x * 1.0
+
+    x = gt.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"'sloppy' for input 0 returned shape \(1,\)"):
+        sloppy(x).sum().backward()
+
+
+def test_settings_bind_by_position_and_by_keyword():
+    x = gt.tensor(np.arange(6.0).reshape(2, 3))
+    assert gt.ops.sum(x, 0).shape == gt.ops.sum(x, axis=0).shape == (3,)
+    assert gt.ops.sum(x, 1, True).shape == (2, 1)
+    assert gt.ops.concatenate([x, x], 1).shape == (2, 6)
+    with pytest.raises(TypeError, match="no setting 'axes'"):
+        gt.ops.sum(x, axes=0)
+    with pytest.raises(TypeError, match="received 3 positional settings"):
+        gt.ops.sum(x, 0, True, 5)
+    with pytest.raises(TypeError, match="takes 2 arrays"):
+        gt.ops.add(x)
+
+
+def test_numpy_errors_name_the_op_and_the_shapes():
+    with pytest.raises(ValueError, match=r"add: .*\(2,\), \(3,\)"):
+        gt.ops.add(gt.tensor([1.0, 2.0]), gt.tensor([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_has_a_one_line_description_and_enough_samples(name):
+    made = OPS[name]
+    assert made.__doc__
+    assert made.__doc__.strip().splitlines()[0].endswith((".", ":"))
+    assert len(list(made.samples(np.random.default_rng(0)))) >= 30
