@@ -2,27 +2,85 @@
 
 from __future__ import annotations
 
-from . import ops
-from .gradcheck import GradientError, check_op, gradcheck
+from importlib import import_module
+from typing import Any
+
+from . import (
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    saving,
+    utils,
+)
+from .anomaly import detect_anomaly
+from .checkpoint import checkpoint
+from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
+from .gradcheck import GradientError, gradcheck
+from .layers import Input
+from .model import Model
+from .proof import prove
 from .registry import composite, op
 from .samples import Sample
+from .saving import load_model
+from .sequential import Sequential
 from .tape import enable_grad, is_grad_enabled, no_grad
 from .tensor import Tensor, as_tensor, tensor
+from .variable import Variable
 
 __version__ = "0.1.0"
 
+#: Rooms that are users of the package themselves, or need an extra: imported on first use.
+_LATER = ("datasets", "models", "plot")
+
+
+def __getattr__(name: str) -> Any:
+    """``gt.models``, ``gt.datasets`` and ``gt.plot``, imported when first asked for (PEP 562)."""
+    if name in _LATER:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'gradtape' has no attribute {name!r}")
+
+
 __all__ = [
     "GradientError",
+    "Input",
+    "Model",
     "Sample",
+    "Sequential",
     "Tensor",
+    "Variable",
+    "activations",
     "as_tensor",
-    "check_op",
+    "callbacks",
+    "checkpoint",
     "composite",
+    "detect_anomaly",
     "enable_grad",
+    "grad",
     "gradcheck",
+    "hessian",
+    "hvp",
+    "initializers",
     "is_grad_enabled",
+    "jacobian",
+    "jvp",
+    "layers",
+    "load_model",
+    "losses",
+    "metrics",
     "no_grad",
     "op",
     "ops",
+    "optimizers",
+    "prove",
+    "saving",
+    "stop_gradient",
     "tensor",
+    "utils",
+    "value_and_grad",
+    "vjp",
 ]

@@ -7,12 +7,13 @@ its gradient is complete: no recursion, no sorting pass.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from .tape import OPS, Node, grad_enabled
+from .anomaly import check_backward, detect_anomaly
+from .tape import OPS, Node, enable_grad, grad_enabled, grad_mode
 from .tensor import Tensor, as_tensor, wrap
 
 
@@ -32,6 +33,20 @@ def _cotangent(output: Tensor, given: Any) -> Tensor:
             f"received {cotangent.shape}."
         )
     return cotangent
+
+
+def _contributions(
+    node: Node, gradient: Tensor, output: Tensor
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Whom the gradient of `output` reaches next, and with what."""
+    inputs = node.checked_inputs()
+    if node.op.recompute is not None:  # its tape was not kept: make it again, and go on there
+        with enable_grad():
+            again = node.op.recompute(inputs, node.settings)
+        yield again, gradient
+        return
+    for i, source in enumerate(inputs):
+        yield source, _input_gradient(node, i, gradient, output) if source.requires_grad else None
 
 
 def _input_gradient(node: Node, i: int, gradient: Tensor, output: Tensor) -> Tensor | None:
@@ -102,7 +117,8 @@ def run_backward(
             _store(tensor, gradient, create_graph)
         return gradient
 
-    with grad_enabled(create_graph):
+    anomaly = grad_mode.anomaly
+    with grad_enabled(create_graph), detect_anomaly(False):
         for output, cotangent in zip(outputs, cotangents, strict=True):
             if output.requires_grad:
                 accumulate(output, _cotangent(output, cotangent))
@@ -111,12 +127,11 @@ def run_backward(
             gradient = finish(tensor)
             node = tensor._node
             assert node is not None
-            rules = node.op.gradients
-            for i, source in enumerate(node.checked_inputs()):
-                if source.requires_grad and (len(rules) <= i or rules[i] is not None):
-                    part = _input_gradient(node, i, gradient, tensor)
-                    if part is not None:
-                        accumulate(source, part)
+            for i, (source, part) in enumerate(_contributions(node, gradient, tensor)):
+                if part is not None and source.requires_grad:
+                    if anomaly:
+                        check_backward(node, i, gradient.data, part.data)
+                    accumulate(source, part)
             if not retain_graph:
                 node.inputs = None
         for leaf in leaves:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+#: Longer lists of names are left out of an error that has near matches to offer.
+LISTED = 30
+
 
 class ShapeError(ValueError):
     """An array whose rank, axis length or channel count does not fit where it arrived."""
@@ -19,7 +22,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
         known: every valid name.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=3, cutoff=0.5)
     original = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(str(name).lower(), original, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
-    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    listed = "" if near and len(names) > LISTED else f" Known: {', '.join(names)}."
+    return ValueError(f"Unknown {kind} {name!r}.{hint}{listed}")

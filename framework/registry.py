@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from .anomaly import check_forward, users_line
 from .errors import ShapeError
 from .samples import Samples
 from .tape import NUMPY, OPS, Node, grad_mode
@@ -31,11 +32,16 @@ from .tensor import DEFAULT_FLOAT, Tensor, as_tensor, wrap
 
 #: ``rule(gradient, output, *inputs, **settings)``: the gradient for one input; None for zero.
 Rule = Callable[..., Any]
+#: The NumPy function, or functions, that an op answers for.
+Twins = Callable[..., Any] | tuple[Callable[..., Any], ...] | None
 _F64 = np.dtype(np.float64)
 
 
 class Op:
     """A differentiable function of tensors, made by `op`. Call it on tensors, arrays or numbers."""
+
+    #: Set by `checkpoint`: makes the output again, taped, from the inputs and settings.
+    recompute: Callable[..., Tensor] | None = None
 
     def __init__(
         self,
@@ -111,14 +117,22 @@ class Op:
             raise type(error)(f"{self.name}: {error} (received shapes {shapes})") from error
         if out.dtype == _F64 and "dtype" not in settings and _F64 not in [a.dtype for a in arrays]:
             out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
+        if grad_mode.anomaly:
+            check_forward(self.name, arrays, out)
         result = wrap(out)
         if grad_mode.enabled and self.differentiable and out.dtype.kind == "f":
             for t in inputs:
                 if t.requires_grad:
-                    result._node = Node(self, inputs, settings)
-                    result.requires_grad = True
+                    self.record(result, inputs, settings)
                     break
         return result
+
+    def record(self, result: Tensor, inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> None:
+        """Put `result` on the tape as made by this op."""
+        result._node = node = Node(self, inputs, settings)
+        result.requires_grad = True
+        if grad_mode.anomaly:
+            node.source = users_line()
 
     def bind(
         self, args: tuple[Any, ...], settings: dict[str, Any]
@@ -200,7 +214,7 @@ def op(
     resolve: Callable[..., dict[str, Any]] | None = None,
     broadcasts: bool = False,
     linear: bool = False,
-    numpy: Callable[..., Any] | None = None,
+    numpy: Twins = None,
 ) -> Callable[[Callable[..., Any]], Op]:
     """Register a function of arrays as a differentiable op of the same name.
 
@@ -213,7 +227,7 @@ def op(
         resolve: ``(*inputs, **settings)`` to the canonical settings; where bad input is refused.
         broadcasts: the forward broadcasts its arrays; the engine sums the gradients back.
         linear: linear in each array while the others stay; differences of any step are then exact.
-        numpy: the NumPy function that calls this op when it is given a tensor.
+        numpy: the NumPy function, or functions, that call this op when given a tensor.
 
     Raises:
         TypeError: rules or samples are missing, or their number does not fit the arrays.
@@ -229,7 +243,7 @@ def op(
 
 
 def composite(
-    *, samples: Samples, numpy: Callable[..., Any] | None = None
+    *, samples: Samples, numpy: Twins = None
 ) -> Callable[[Callable[..., Tensor]], Composite]:
     """Register a function of tensors, written in ops, so that the gradient checks cover it too."""
 
@@ -241,9 +255,10 @@ def composite(
     return register
 
 
-def _enter(made: Any, numpy: Callable[..., Any] | None) -> None:
+def _enter(made: Any, numpy: Twins) -> None:
     if made.name in OPS:
         raise ValueError(f"An op named {made.name!r} is already registered.")
     OPS[made.name] = made
-    if numpy is not None:
-        NUMPY[numpy] = made
+    for twin in numpy if isinstance(numpy, tuple) else (numpy,):
+        if twin is not None:
+            NUMPY[twin] = made

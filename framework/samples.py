@@ -29,6 +29,7 @@ class Sample:
         self.settings = settings
         self.step = STEP
         self.constant: tuple[int, ...] = ()
+        self.aliasable = True
 
     def at_scale(self, scale: float) -> Sample:
         """This sample with difference steps measured in `scale`, the size of its values."""
@@ -38,6 +39,11 @@ class Sample:
     def without_gradient(self, *positions: int) -> Sample:
         """This sample with the arrays at these positions held constant."""
         self.constant = positions
+        return self
+
+    def unaliased(self) -> Sample:
+        """This sample, not to be tried with one array for all."""
+        self.aliasable = False
         return self
 
     def __repr__(self) -> str:
@@ -144,7 +150,7 @@ def unary(
                 for array in layouts(rng, draw):
                     yield Sample(array * scale, **chosen).at_scale(scale)
             for shape in ((3,), (2, 3), (1,), (4, 2)):
-                for _ in range(4):
+                for _ in range(8 // len(scales)):
                     yield Sample(draw(rng, shape), **chosen)
 
     return samples

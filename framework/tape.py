@@ -26,6 +26,7 @@ _serial = itertools.count()
 
 class GradMode(threading.local):
     enabled = True
+    anomaly = False  # see anomaly.py
 
 
 grad_mode = GradMode()
@@ -63,7 +64,7 @@ class Node:
     the tape with it, without waiting for the garbage collector.
     """
 
-    __slots__ = ("inputs", "op", "serial", "settings", "version")
+    __slots__ = ("inputs", "op", "serial", "settings", "source", "version")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> None:
         self.op = op
@@ -71,6 +72,7 @@ class Node:
         self.settings = settings
         self.serial = next(_serial)
         self.version = sum([t._version for t in inputs])
+        self.source = ""  # the user's line, in anomaly mode
 
     def checked_inputs(self) -> tuple[Tensor, ...]:
         """The inputs, or an error when they are gone or are no longer what the op saw."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -177,3 +178,26 @@ def test_only_what_requires_a_gradient_gets_one():
     (x * constant).sum().backward()
     assert constant.grad is None
     assert x.grad.item() == 2
+
+
+def test_a_thousand_training_steps_do_not_grow():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 8, 8, 1)).astype(np.float32)
+    kernel = gt.tensor(rng.normal(size=(3, 3, 1, 2)).astype(np.float32), requires_grad=True)
+
+    def steps(n):
+        for _ in range(n):
+            kernel.zero_grad()
+            y = gt.ops.max_pool(gt.ops.tanh(gt.ops.conv(x, kernel, padding="same")))
+            y.mean().backward()
+            kernel.assign(kernel.data - 0.1 * kernel.grad.data)
+        return tracemalloc.get_traced_memory()[0]
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        warm = steps(600)  # until the interpreter has its free lists
+        assert steps(1000) - warm < 20_000
+    finally:
+        tracemalloc.stop()
+        gc.enable()

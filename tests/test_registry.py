@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
+from types import FunctionType
+
 import numpy as np
 import pytest
 
@@ -9,6 +13,9 @@ import gradtape as gt
 from gradtape.registry import op
 from gradtape.samples import unary
 from gradtape.tape import NUMPY, OPS
+
+#: Pieces of gradient rules that several families share; no ops in their own right.
+HELPERS = {"kept"}
 
 
 @pytest.fixture
@@ -30,9 +37,9 @@ def test_an_op_of_a_user_is_differentiable_and_checked(scratch_registry):
     y = scaled_cube(x, scale=2.0)
     y.sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), [6, 24])
-    report = gt.check_op(scaled_cube)
+    report = gt.prove(scaled_cube)
     assert report.passed
-    assert report.samples > 30
+    assert report.cases > 200
     assert "scaled_cube" in OPS
 
 
@@ -86,8 +93,20 @@ def test_numpy_errors_name_the_op_and_the_shapes():
 
 
 @pytest.mark.parametrize("name", sorted(OPS))
-def test_every_op_has_a_one_line_description_and_enough_samples(name):
-    made = OPS[name]
-    assert made.__doc__
-    assert made.__doc__.strip().splitlines()[0].endswith((".", ":"))
-    assert len(list(made.samples(np.random.default_rng(0)))) >= 30
+def test_every_op_has_a_description_that_ends_its_first_line(name):
+    assert OPS[name].__doc__
+    assert OPS[name].__doc__.strip().splitlines()[0].endswith((".", ":"))
+
+
+def test_every_public_differentiable_function_is_registered():
+    families = [import_module(f"gradtape.ops.{m.name}") for m in iter_modules(gt.ops.__path__)]
+    plain = [
+        f"{family.__name__}.{name}"
+        for family in families
+        for name, value in vars(family).items()
+        if isinstance(value, FunctionType) and not name.startswith("_")
+        if value.__module__ == family.__name__ and value.__annotations__.get("return") == "Tensor"
+        if name not in HELPERS
+    ]
+    assert not plain, "public functions that return tensors, but no @op or @composite"
+    assert set(gt.ops.__all__) <= set(OPS)

@@ -32,7 +32,7 @@ def njit(function: Kernel | None = None, *, reorder: bool = False) -> Any:
         numba.njit, nogil=True, error_model="numpy", fastmath=set(REORDER) if reorder else False
     )
     # A cached kernel would have been compiled without the bounds checks that were asked for.
-    if numba.config.BOUNDSCHECK:
+    if getattr(numba.config, "BOUNDSCHECK", None):
         return compiled(function)
     try:
         kernel = compiled(cache=True)(function)

@@ -1,28 +1,87 @@
-"""Activation functions. Defaults are Keras's; at a kink the derivative from the left is taken."""
+"""Activation functions, with Keras's defaults.
+
+At a kink the derivative is 0 if one side is flat, as in PyTorch and TensorFlow, else the one from
+the left.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..registry import composite, op
-from ..samples import Sample, between, unary
+from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
 from ..tensor import Tensor, as_tensor
-from .arithmetic import clip, where
-from .axes import one_axis
-from .elementary import erf, exp, tanh
+from .arithmetic import clip, hypot, minimum, where
+from .axes import axis_index, one_axis
+from .elementary import abs as abs_
+from .elementary import erf, exp, square, tanh
 from .reductions import sum as sum_
 
 Array = np.ndarray
 
 _kink_at_zero = unary(avoid=(0.0,), scales=(1.0,))
+_kinks_at_one = unary(avoid=(-1.0, 1.0))
 
 
-@op(gradients=(lambda g, out, x: where(x > 0, g, 0.0),), samples=_kink_at_zero)
-def relu(x: Array, /) -> Array:
-    """max(x, 0): the rectified linear unit (Nair & Hinton, 2010)."""
-    return np.maximum(x, 0)
+def _relu_samples(rng: Generator) -> Iterator[Sample]:
+    yield from _kink_at_zero(rng)
+    for settings in (
+        {"negative_slope": 0.3},
+        {"max_value": 1.0},
+        {"threshold": 0.5},
+        {"negative_slope": 0.3, "max_value": 1.0, "threshold": 0.5},
+    ):
+        for shape in ((5,), (2, 3), (9,), ()):
+            yield Sample(between(-2, 2, avoid=(0.0, 0.5, 1.0))(rng, shape), **settings)
+
+
+def _check_relu(x: Tensor, **settings: Any) -> dict[str, Any]:
+    if settings["threshold"] < 0 or (settings["max_value"] or 0) < 0:
+        raise ValueError(
+            f"relu: threshold and max_value must not be negative, received "
+            f"threshold={settings['threshold']}, max_value={settings['max_value']}."
+        )
+    return settings
+
+
+def _relu_rule(
+    g: Tensor, out: Tensor, x: Tensor, negative_slope: float, max_value: Any, threshold: float
+) -> Tensor:
+    above = x > threshold
+    rising = above if max_value is None else above & (x < max_value)
+    return where(rising, g, where(above, 0.0, negative_slope * g) if negative_slope else 0.0)
+
+
+@op(gradients=(_relu_rule,), samples=_relu_samples, resolve=_check_relu)
+def relu(
+    x: Array, /, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Array:
+    """max(x, 0): the rectified linear unit (Nair & Hinton, 2010).
+
+    In general: max_value from max_value on, x above threshold, negative_slope (x - threshold) else.
+    """
+    if negative_slope or threshold:
+        below = negative_slope * np.minimum(x - threshold, 0) if negative_slope else 0
+        out = np.where(x <= threshold, below, x)
+    else:
+        out = np.maximum(x, 0)
+    return out if max_value is None else np.minimum(out, max_value)
+
+
+@composite(samples=unary(avoid=(0.0,), scales=(1.0,), negative_slope=(0.2, 0.0)))
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+    """x above 0, negative_slope x below (Maas et al., 2013)."""
+    return relu(x, negative_slope=negative_slope)
+
+
+@composite(samples=unary(-8, 8, avoid=(0.0, 6.0), scales=(1.0,)))
+def relu6(x: Any) -> Tensor:
+    """relu, held at 6."""
+    return relu(x, max_value=6.0)
 
 
 @op(gradients=(lambda g, out, x: g * out * (1.0 - out),), samples=unary(-4, 4))
@@ -44,8 +103,36 @@ def log_sigmoid(x: Any) -> Tensor:
     return -softplus(-as_tensor(x))
 
 
+@composite(samples=unary(-5, 5, avoid=(-3.0, 3.0), scales=(1.0,)))
+def hard_sigmoid(x: Any) -> Tensor:
+    """relu6(x + 3) / 6, a piecewise linear sigmoid."""
+    return relu6(as_tensor(x) + 3.0) / 6.0
+
+
+@composite(samples=_kinks_at_one)
+def sparse_sigmoid(x: Any) -> Tensor:
+    """(x + 1) / 2 held between 0 and 1: the sparsemax of (x, 0) (Blondel et al., 2019)."""
+    return relu(0.5 * (as_tensor(x) + 1.0), max_value=1.0)
+
+
+@op(gradients=(lambda g, out, x: g * sparse_sigmoid(x),), samples=_kinks_at_one)
+def sparse_plus(x: Array, /) -> Array:
+    """0 below -1, (x + 1)^2 / 4 between, x above 1: the integral of sparse_sigmoid."""
+    return np.where(np.abs(x) < 1, np.square(x + 1) / 4, np.maximum(x, 0))
+
+
 @op(
-    gradients=(lambda g, out, x, alpha: where(x > 0, g, g * (out + alpha)),),
+    gradients=(lambda g, out, x, b: g * out / hypot(x, b**0.5),),
+    samples=unary(b=(4, 0.5)),
+)
+def squareplus(x: Array, /, b: float = 4) -> Array:
+    """(x + sqrt(x^2 + b)) / 2, a softplus without exp (Barron, 2021); overflows nowhere."""
+    far = (np.abs(x) + np.hypot(x, b**0.5)) / 2
+    return np.where(x >= 0, far, b / 4 / far)
+
+
+@op(
+    gradients=(lambda g, out, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),),
     samples=unary(avoid=(0.0,), scales=(1.0,), alpha=(1.0, 0.5)),
 )
 def elu(x: Array, /, alpha: float = 1.0) -> Array:
@@ -64,18 +151,12 @@ def selu(x: Any) -> Tensor:
 
 
 @op(
-    gradients=(lambda g, out, x, negative_slope: where(x > 0, g, negative_slope * g),),
-    samples=unary(avoid=(0.0,), scales=(1.0,), negative_slope=(0.2, 0.0)),
+    gradients=(lambda g, out, x, alpha: where(x > 0, g, g * (out / alpha + 1.0)),),
+    samples=unary(avoid=(0.0,), scales=(1.0,), alpha=(1.0, 0.5)),
 )
-def leaky_relu(x: Array, /, negative_slope: float = 0.2) -> Array:
-    """x above 0, negative_slope x below (Maas et al., 2013)."""
-    return np.where(x > 0, x, negative_slope * x)
-
-
-@composite(samples=unary(-8, 8, avoid=(0.0, 6.0), scales=(1.0,)))
-def relu6(x: Any) -> Tensor:
-    """relu, held at 6."""
-    return clip(x, 0.0, 6.0)
+def celu(x: Array, /, alpha: float = 1.0) -> Array:
+    """x above 0, alpha (exp(x / alpha) - 1) below: the elu without a kink (Barron, 2017)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
 
 
 @composite(samples=unary(-4, 4))
@@ -83,6 +164,13 @@ def silu(x: Any) -> Tensor:
     """x sigmoid(x), also called swish (Ramachandran et al., 2017)."""
     x = as_tensor(x)
     return x * sigmoid(x)
+
+
+@composite(samples=unary(-5, 5, avoid=(-3.0, 3.0), scales=(1.0,)))
+def hard_silu(x: Any) -> Tensor:
+    """x hard_sigmoid(x), also called hard swish (Howard et al., 2019)."""
+    x = as_tensor(x)
+    return x * hard_sigmoid(x)
 
 
 @composite(samples=unary(approximate=(False, True)))
@@ -97,13 +185,6 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return 0.5 * x * (1.0 + erf(x * float(np.sqrt(0.5))))
 
 
-@composite(samples=unary(avoid=(0.0,)))
-def softsign(x: Any) -> Tensor:
-    """x / (1 + |x|)."""
-    x = as_tensor(x)
-    return x / (1.0 + abs(x))
-
-
 @composite(samples=unary())
 def mish(x: Any) -> Tensor:
     """x tanh(softplus(x)) (Misra, 2019)."""
@@ -111,31 +192,114 @@ def mish(x: Any) -> Tensor:
     return x * tanh(softplus(x))
 
 
-@composite(samples=unary(-5, 5, avoid=(-3.0, 3.0), scales=(1.0,)))
-def hard_sigmoid(x: Any) -> Tensor:
-    """relu6(x + 3) / 6."""
-    return relu6(as_tensor(x) + 3.0) / 6.0
+@composite(samples=unary(avoid=(0.0,)))
+def softsign(x: Any) -> Tensor:
+    """x / (1 + |x|)."""
+    x = as_tensor(x)
+    return x / (1.0 + abs_(x))
 
 
-def _softmax_samples(rng: np.random.Generator) -> Any:
-    for shape, axis in [((3,), -1), ((2, 3), -1), ((2, 3), 0), ((2, 3, 2), 1), ((1,), 0),
-                        ((4, 1), -1), ((0, 3), -1), ((2, 17), 1), ((1, 9), -1)]:  # fmt: skip
+@op(
+    gradients=(lambda g, out, x: where((x > -1.0) & (x < 1.0), g, 0.0),),
+    samples=_kinks_at_one,
+)
+def hard_tanh(x: Array, /) -> Array:
+    """x held between -1 and 1."""
+    return np.clip(x, -1, 1)
+
+
+@op(gradients=(lambda g, out, x: g * square(tanh(x)),), samples=unary())
+def tanh_shrink(x: Array, /) -> Array:
+    """x - tanh(x), in double precision because that cancels near 0."""
+    wide = x.astype(np.float64)
+    return (wide - np.tanh(wide)).astype(np.result_type(x, np.float32))
+
+
+@composite(samples=unary(avoid=(-0.5, 0.5, -1.0, 1.0), threshold=(0.5, 1.0), scales=(1.0,)))
+def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """x moved towards 0 by threshold, and 0 within threshold of it."""
+    x = as_tensor(x)
+    return x - clip(x, -threshold, threshold)
+
+
+@composite(samples=unary(avoid=(-0.5, 0.5, -1.0, 1.0), threshold=(0.5, 1.0), scales=(1.0,)))
+def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
+    """0 within threshold of 0, x elsewhere."""
+    x = as_tensor(x)
+    return where(abs_(x) <= threshold, 0.0, x)
+
+
+@composite(
+    samples=unary(avoid=(-0.5, 1.0), threshold=(-0.5, 1.0), default_value=(2.0,), scales=(1.0,))
+)
+def threshold(x: Any, threshold: float, default_value: float) -> Tensor:
+    """x above threshold, default_value elsewhere."""
+    x = as_tensor(x)
+    return where(x <= threshold, default_value, x)
+
+
+@composite(
+    samples=calls(
+        *(
+            (shape, {"axis": axis})
+            for shape, axis in [
+                ((2,), -1), ((4,), 0), ((2, 3), 0), ((3, 2), -1), ((2, 4, 1), 1), ((1, 18), 1),
+                ((0, 2), -1), ((3, 0), 1), ((2, 2, 2), -2),
+            ]
+        )
+    )
+)  # fmt: skip
+def glu(x: Any, axis: int = -1) -> Tensor:
+    """The first half along an axis times the sigmoid of the second (Dauphin et al., 2017)."""
+    x = as_tensor(x)
+    axis = axis_index(axis, x.ndim)
+    if x.shape[axis] % 2:
+        raise ShapeError(
+            f"glu: expected an even length to halve along axis {axis}, received shape {x.shape}."
+        )
+    half = x.shape[axis] // 2
+    before = (slice(None),) * axis
+    return x[(*before, slice(half))] * sigmoid(x[(*before, slice(half, None))])
+
+
+_ALONG_AXES = [
+    ((3,), -1), ((2, 3), -1), ((2, 3), 0), ((2, 3, 2), 1), ((1,), 0), ((4, 1), -1), ((0, 3), -1),
+    ((2, 17), 1), ((1, 9), -1),
+]  # fmt: skip
+
+
+def _softmax_samples(rng: Generator) -> Iterator[Sample]:
+    for shape, axis in _ALONG_AXES:
         for scale in (1.0, 5.0):
             for _ in range(3):
                 yield Sample(between(-scale, scale)(rng, shape), axis=axis)
 
 
 @op(
-    gradients=(
-        lambda g, out, x, axis: out * (g - sum_(g * out, axis=axis, keepdims=True)),
-    ),
+    gradients=(lambda g, out, x, axis: out * (g - sum_(g * out, axis=axis, keepdims=True)),),
     samples=_softmax_samples,
     resolve=one_axis,
-)  # fmt: skip
+)
 def softmax(x: Array, /, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
     shifted = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return shifted / np.sum(shifted, axis=axis, keepdims=True)
+
+
+def shifted_log_sum_exp(x: Array, axis: int | None) -> tuple[Array, Array]:
+    """x minus its maximum along an axis, and log(sum(exp)) of that, a unit axis in its place.
+
+    The maximum contributes exactly 1 to the sum: log1p of the rest is accurate even where one
+    element outweighs all others.
+    """
+    if axis is None:
+        shifted, log_total = shifted_log_sum_exp(x.reshape(-1), 0)
+        return shifted.reshape(x.shape), log_total.reshape((1,) * x.ndim)
+    top = np.argmax(x, axis=axis, keepdims=True)
+    shifted = x - np.take_along_axis(x, top, axis)
+    rest = np.exp(shifted)
+    np.put_along_axis(rest, top, 0, axis)
+    return shifted, np.log1p(np.sum(rest, axis=axis, keepdims=True))
 
 
 @op(
@@ -145,5 +309,42 @@ def softmax(x: Array, /, axis: int = -1) -> Array:
 )
 def log_softmax(x: Array, /, axis: int = -1) -> Array:
     """log(softmax(x)) along an axis, without overflow or underflow."""
-    shifted = x - np.max(x, axis=axis, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    shifted, log_total = shifted_log_sum_exp(x, axis)
+    return shifted - log_total
+
+
+def _support_threshold(x: Array, axis: int) -> Array:
+    """The tau for which the parts of x above it sum to 1 (Martins & Astudillo, algorithm 1)."""
+    falling = np.moveaxis(-np.sort(-x, axis=axis), axis, -1)
+    excess = np.cumsum(falling, axis=-1) - 1
+    count = np.arange(1, x.shape[axis] + 1, dtype=excess.dtype)
+    size = np.sum(falling * count > excess, axis=-1, keepdims=True)
+    return np.moveaxis(np.take_along_axis(excess, size - 1, -1) / size, -1, axis)
+
+
+def _sparsemax_samples(rng: Generator) -> Iterator[Sample]:
+    """Points where no element is about to enter or to leave the support."""
+    for shape, axis in _ALONG_AXES:
+        for scale in (0.3, 2.0):
+            kept = 0
+            while kept < 3:
+                x = between(-scale, scale)(rng, shape)
+                if (np.abs(x - _support_threshold(x, axis)) > KINK_DISTANCE).all():
+                    kept += 1
+                    yield Sample(x, axis=axis)
+
+
+def _sparsemax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int) -> Tensor:
+    support = (out > 0).astype(g.dtype)
+    mean = sum_(g * support, axis=axis, keepdims=True) / sum_(support, axis=axis, keepdims=True)
+    return support * (g - mean)
+
+
+@op(gradients=(_sparsemax_rule,), samples=_sparsemax_samples, resolve=one_axis)
+def sparsemax(x: Array, /, axis: int = -1) -> Array:
+    """The nearest point of the probability simplex, along an axis (Martins & Astudillo, 2016).
+
+    Small elements become exactly 0, and get no gradient.
+    """
+    x = x - np.max(x, axis=axis, keepdims=True)  # changes nothing but the rounding
+    return np.maximum(x - _support_threshold(x, axis), 0)

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import op
+from ..registry import composite, op
 from ..samples import Generator, Sample, between, binary, unary
-from ..tensor import Tensor
-from .elementary import floor, log, sign, trunc
+from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
+from .comparison import isinf
+from .elementary import exp, exp2, log, rint, sign
 
 Array = np.ndarray
 
@@ -76,8 +77,8 @@ def _power_samples(rng: Generator) -> Iterator[Sample]:
 
 @op(
     gradients=(
-        lambda g, out, x, y: g * y * x ** where(y == 0, 1.0, y - 1),
-        lambda g, out, x, y: g * out * log(where(x == 0, 1.0, x)),
+        lambda g, out, x, y: g * where(y == 0, 0.0, y * x ** where(y == 0, 1.0, y - 1)),
+        lambda g, out, x, y: g * where(x == 0, 0.0, out) * log(where(x == 0, 1.0, x)),
     ),
     samples=_power_samples,
     broadcasts=True,
@@ -90,8 +91,36 @@ def power(x: Array, y: Array, /) -> Array:
     return np.power(x, y)
 
 
+@composite(samples=binary(between(0.5, 2), between(-2, 3)), numpy=np.float_power)
+def float_power(x: Any, y: Any) -> Tensor:
+    """x to the power y like `power`, integers converted to floats first."""
+    return power(_floating(x), _floating(y))
+
+
+def _floating(x: Any) -> Any:
+    """An array of integers or bools as floats; a Python number as it is, it takes any dtype."""
+    if isinstance(x, (int, float)):
+        return float(x)
+    x = as_tensor(x)
+    return x if x.dtype.kind == "f" else x.astype(DEFAULT_FLOAT)
+
+
 @op(
-    gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor(x / y)),
+    gradients=(lambda g, out, x, exponents: ldexp(g, exponents), None),
+    samples=lambda rng: (
+        Sample(s.arrays[0], rng.integers(-3, 4, s.arrays[1].shape)) for s in binary()(rng)
+    ),
+    broadcasts=True,
+    linear=True,
+    numpy=np.ldexp,
+)
+def ldexp(x: Array, exponents: Array, /) -> Array:
+    """x * 2^exponents, for integer exponents."""
+    return np.ldexp(x, exponents)
+
+
+@op(
+    gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor_divide(x, y)),
     samples=lambda rng: _away_from_jumps(rng, np.floor),
     broadcasts=True,
     numpy=np.mod,
@@ -102,7 +131,7 @@ def mod(x: Array, y: Array, /) -> Array:
 
 
 @op(
-    gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * trunc(x / y)),
+    gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * rint((x - out) / y)),
     samples=lambda rng: _away_from_jumps(rng, np.trunc),
     broadcasts=True,
     numpy=np.fmod,
@@ -129,39 +158,95 @@ def _away_from_jumps(rng: Generator, rounding: Any) -> Iterator[Sample]:
         fraction, y = sample.arrays
         whole = rng.integers(-3, 3, np.broadcast_shapes(fraction.shape, y.shape))
         sign_of_y = rng.choice([-1.0, 1.0], y.shape)
-        yield Sample((whole + fraction) * y, np.asarray(y * sign_of_y))
+        yield Sample((whole + fraction) * y, np.asarray(y * sign_of_y)).unaliased()
+    for shape in ((), (1,), (3,)):
+        yield Sample(np.full(shape, 1.3), rng.uniform(0.75, 1.2, (2, 3))).unaliased()
 
 
-def _half_at_tie(g: Tensor, chosen: Tensor, tie: Tensor) -> Tensor:
-    return where(tie, 0.5 * g, where(chosen, g, 0.0))
+def _share(g: Tensor, out: Tensor, mine: Tensor, other: Tensor) -> Tensor:
+    """The gradient of the one that was chosen as the output, halved if both are equal."""
+    return where(mine == out, where(other == out, 0.5 * g, g), 0.0)
 
 
-@op(
-    gradients=(
-        lambda g, out, x, y: _half_at_tie(g, x > y, x == y),
-        lambda g, out, x, y: _half_at_tie(g, y > x, x == y),
-    ),
-    samples=binary(apart=True),
-    broadcasts=True,
-    numpy=np.maximum,
+_shares = (
+    lambda g, out, x, y: _share(g, out, x, y),
+    lambda g, out, x, y: _share(g, out, y, x),
 )
+
+
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.maximum)
 def maximum(x: Array, y: Array, /) -> Array:
     """The larger of x and y, NaN if either is; at a tie each gets half the gradient."""
     return np.maximum(x, y)
 
 
-@op(
-    gradients=(
-        lambda g, out, x, y: _half_at_tie(g, x < y, x == y),
-        lambda g, out, x, y: _half_at_tie(g, y < x, x == y),
-    ),
-    samples=binary(apart=True),
-    broadcasts=True,
-    numpy=np.minimum,
-)
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.minimum)
 def minimum(x: Array, y: Array, /) -> Array:
     """The smaller of x and y, NaN if either is; at a tie each gets half the gradient."""
     return np.minimum(x, y)
+
+
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.fmax)
+def fmax(x: Array, y: Array, /) -> Array:
+    """The larger of x and y, the other if one is NaN; at a tie each gets half the gradient."""
+    return np.fmax(x, y)
+
+
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.fmin)
+def fmin(x: Array, y: Array, /) -> Array:
+    """The smaller of x and y, the other if one is NaN; at a tie each gets half the gradient."""
+    return np.fmin(x, y)
+
+
+def _behind(x: Tensor, y: Tensor) -> Tensor:
+    """y - x, and 0 rather than NaN between equal infinities."""
+    return where((x == y) & isinf(x), 0.0, y - x)
+
+
+@op(
+    gradients=(
+        lambda g, out, x, y: g * exp(-logaddexp(_behind(x, y), 0.0)),
+        lambda g, out, x, y: g * exp(-logaddexp(_behind(y, x), 0.0)),
+    ),
+    samples=binary(),
+    broadcasts=True,
+    numpy=np.logaddexp,
+)
+def logaddexp(x: Array, y: Array, /) -> Array:
+    """log(exp(x) + exp(y)), without overflow; equal infinities get half the gradient each."""
+    return np.logaddexp(x, y)
+
+
+@op(
+    gradients=(
+        lambda g, out, x, y: g * exp2(-logaddexp2(_behind(x, y), 0.0)),
+        lambda g, out, x, y: g * exp2(-logaddexp2(_behind(y, x), 0.0)),
+    ),
+    samples=binary(),
+    broadcasts=True,
+    numpy=np.logaddexp2,
+)
+def logaddexp2(x: Array, y: Array, /) -> Array:
+    """log2(2^x + 2^y), without overflow; equal infinities get half the gradient each."""
+    return np.logaddexp2(x, y)
+
+
+def _heaviside_samples(rng: Generator) -> Iterator[Sample]:
+    yield from binary(between(-2, 2, avoid=(0.0,)))(rng)
+    for x, y in (((), (3,)), ((3,), (3,)), ((2, 1), (3,)), ((2, 3), (1,))):
+        steps = rng.integers(-1, 2, x) * (rng.random(x) < 0.5)  # at the jump only y counts
+        yield Sample(steps.astype(np.float64), rng.normal(size=y)).without_gradient(0).unaliased()
+
+
+@op(
+    gradients=(lambda g, out, x, y: None, lambda g, out, x, y: where(x == 0, g, 0.0)),
+    samples=_heaviside_samples,
+    broadcasts=True,
+    numpy=np.heaviside,
+)
+def heaviside(x: Array, y: Array, /) -> Array:
+    """0 below 0, 1 above, y at 0: gradient zero for x, and for y where x is not 0."""
+    return np.heaviside(x, y)
 
 
 @op(

@@ -63,6 +63,12 @@ def logical_or(x: Array, y: Array, /) -> Array:
     return np.logical_or(x, y)
 
 
+@op(gradients=(None, None), samples=_some_equal, broadcasts=True, numpy=np.logical_xor)
+def logical_xor(x: Array, y: Array, /) -> Array:
+    """Whether exactly one is non-zero."""
+    return np.logical_xor(x, y)
+
+
 @op(gradients=(None,), samples=unary(), numpy=np.logical_not)
 def logical_not(x: Array, /) -> Array:
     """Whether x is zero."""
@@ -81,6 +87,18 @@ def isnan(x: Array, /) -> Array:
     return np.isnan(x)
 
 
+@op(gradients=(None,), samples=unary(), numpy=np.isinf)
+def isinf(x: Array, /) -> Array:
+    """Whether x is infinite, of either sign."""
+    return np.isinf(x)
+
+
+@op(gradients=(None,), samples=unary(), numpy=np.signbit)
+def signbit(x: Array, /) -> Array:
+    """Whether the sign of x is minus, also that of -0."""
+    return np.signbit(x)
+
+
 def _search_samples(rng: np.random.Generator) -> Any:
     return (s for s in unary(axis=(None, 0, -1))(rng) if s.arrays[0].size and s.arrays[0].ndim)
 
@@ -95,3 +113,12 @@ def argmax(x: Array, /, axis: int | None = None, keepdims: bool = False) -> Arra
 def argmin(x: Array, /, axis: int | None = None, keepdims: bool = False) -> Array:
     """The position of the first minimum, along an axis or (None) in the flattened array."""
     return np.argmin(x, axis=axis, keepdims=keepdims)
+
+
+@op(gradients=(None,), samples=_search_samples, resolve=one_axis, numpy=np.argsort)
+def argsort(x: Array, /, axis: int | None = -1) -> Array:
+    """The positions that sort x in ascending order, along an axis or (None) in the flattened array.
+
+    NaN comes last; equal elements keep their order.
+    """
+    return np.argsort(x, axis=axis, kind="stable")

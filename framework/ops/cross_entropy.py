@@ -11,7 +11,7 @@ from ..errors import ShapeError
 from ..registry import composite, op
 from ..samples import Generator, Sample, between, binary
 from ..tensor import Tensor, as_tensor
-from .activations import log_softmax, sigmoid, softmax
+from .activations import log_softmax, shifted_log_sum_exp, sigmoid, softmax
 from .indexing import scatter_along_axis
 from .reductions import sum as sum_
 from .shape import expand_dims
@@ -64,9 +64,9 @@ def sparse_softmax_cross_entropy(logits: Array, labels: Array, /) -> Array:
         TypeError, ShapeError, ValueError: labels that are not integers, of another shape, or out
             of range.
     """
-    shifted = logits - np.max(logits, axis=-1, keepdims=True)
-    chosen = np.take_along_axis(shifted, labels[..., None].astype(np.intp), -1)[..., 0]
-    return np.log(np.sum(np.exp(shifted), axis=-1)) - chosen
+    shifted, log_total = shifted_log_sum_exp(logits, -1)
+    chosen = np.take_along_axis(shifted, labels[..., None].astype(np.intp), -1)
+    return (log_total - chosen)[..., 0]
 
 
 def _one_hot(logits: Tensor, labels: Tensor) -> Tensor:
@@ -104,4 +104,5 @@ def softmax_cross_entropy(logits: Any, probabilities: Any) -> Tensor:
 )
 def sigmoid_cross_entropy(logits: Array, labels: Array, /) -> Array:
     """-labels log(sigmoid(logits)) - (1 - labels) log(1 - sigmoid(logits)), elementwise."""
-    return np.logaddexp(logits, logits.dtype.type(0)) - labels * logits
+    # Not logaddexp(logits, 0) - labels * logits: that loses the losses of confident answers.
+    return np.maximum(logits, 0) - labels * logits + np.log1p(np.exp(-np.abs(logits)))

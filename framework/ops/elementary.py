@@ -22,7 +22,12 @@ def negative(x: Array, /) -> Array:
     return np.negative(x)
 
 
-@op(gradients=(lambda g, out, x: g,), samples=unary(), linear=True, numpy=np.positive)
+@op(
+    gradients=(lambda g, out, x: g,),
+    samples=unary(),
+    linear=True,
+    numpy=(np.positive, np.conjugate, np.copy),
+)
 def copy(x: Array, /) -> Array:
     """The same values in memory of their own."""
     return np.array(x)
@@ -31,7 +36,7 @@ def copy(x: Array, /) -> Array:
 @op(
     gradients=(lambda g, out, x: g * sign(x),),
     samples=unary(avoid=(0.0,), scales=(1.0,)),
-    numpy=np.abs,
+    numpy=(np.abs, np.fabs),
 )
 def abs(x: Array, /) -> Array:
     """|x|; derivative 0 at 0."""
@@ -211,6 +216,34 @@ def arctanh(x: Array, /) -> Array:
 def erf(x: Array, /) -> Array:
     """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     return kernels.special.erf(x)
+
+
+@op(gradients=(lambda g, out, x: -g * _TWO_OVER_SQRT_PI * exp(-(x * x)),), samples=unary())
+def erfc(x: Array, /) -> Array:
+    """1 - erf(x), accurate where that is close to 0."""
+    return kernels.special.erfc(x)
+
+
+@op(
+    gradients=(lambda g, out, x: deg2rad(g),),
+    samples=unary(-180, 180),
+    linear=True,
+    numpy=(np.deg2rad, np.radians),
+)
+def deg2rad(x: Array, /) -> Array:
+    """Degrees to radians."""
+    return np.deg2rad(x)
+
+
+@op(
+    gradients=(lambda g, out, x: rad2deg(g),),
+    samples=unary(-4, 4),
+    linear=True,
+    numpy=(np.rad2deg, np.degrees),
+)
+def rad2deg(x: Array, /) -> Array:
+    """Radians to degrees."""
+    return np.rad2deg(x)
 
 
 def _zero(g: Tensor, out: Tensor, x: Tensor) -> None:

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import op
+from ..errors import ShapeError
+from ..registry import composite, op
 from ..samples import Generator, Sample, between
+from ..tensor import Tensor, as_tensor
+from .axes import one_axis
 
 Array = np.ndarray
 
@@ -114,3 +117,107 @@ def scatter_along_axis(x: Array, indices: Array, /, axis: int, length: int) -> A
     grid[axis] = indices
     np.add.at(out, tuple(grid), x)
     return out
+
+
+def _slice_samples(rng: Generator) -> Iterator[Sample]:
+    for shape, wanted, axis in [((4,), (3,), 0), ((3, 4), (2, 2), 1), ((3, 2), (5,), 0),
+                                ((2, 3, 2), (4,), -2), ((2, 3), (), 1), ((0, 3), (2,), 1),
+                                ((3, 2), (0,), 0), ((9, 1), (17,), 0),
+                                ((1, 2), (3,), 0)]:  # fmt: skip
+        for _ in range(6):
+            indices = rng.integers(-shape[axis], shape[axis], wanted)
+            yield Sample(_any(rng, shape), indices.T, axis=axis)
+
+
+def _take_samples(rng: Generator) -> Iterator[Sample]:
+    yield from _slice_samples(rng)
+    for shape in ((4,), (2, 3), (2, 1, 2)):
+        for _ in range(3):
+            yield Sample(_any(rng, shape), rng.integers(0, 3, (2, 2)), axis=None)
+
+
+@op(
+    gradients=(
+        lambda g, out, x, i, axis: (
+            scatter_slices(g, i, axis=axis, length=x.shape[axis])
+            if axis is not None
+            else scatter_slices(g, i, axis=0, length=x.size).reshape(x.shape)
+        ),
+        None,
+    ),
+    samples=_take_samples,
+    resolve=lambda x, indices, *, axis: one_axis(x, axis=axis),
+    linear=True,
+    numpy=np.take,
+)
+def take(x: Array, indices: Array, /, axis: int | None = None) -> Array:
+    """The slices of x at `indices` along an axis, or (None) elements of the flattened array.
+
+    Args:
+        x: shape (..., n, ...).
+        indices: integers in [-n, n), of any shape, which takes the place of the axis.
+        axis: the axis of length n.
+
+    Raises:
+        IndexError: an index is out of range.
+    """
+    return np.take(x, indices, axis=axis)
+
+
+def _scatter_slices_samples(rng: Generator) -> Iterator[Sample]:
+    for sample in _slice_samples(rng):
+        x, indices = sample.arrays
+        axis = sample.settings["axis"] % x.ndim
+        taken = _any(rng, np.take(x, indices, axis).shape)
+        yield Sample(taken, indices, axis=axis, length=x.shape[axis])
+
+
+@op(
+    gradients=(lambda g, out, x, i, axis, length: take(g, i, axis=axis), None),
+    samples=_scatter_slices_samples,
+    linear=True,
+)
+def scatter_slices(x: Array, indices: Array, /, axis: int, length: int) -> Array:
+    """Zeros of `length` along `axis` with slices of x added at `indices`; undoes `take`."""
+    out = np.zeros((*x.shape[:axis], length, *x.shape[axis + indices.ndim :]), x.dtype)
+    index: Any = (*(slice(None),) * axis, indices)
+    np.add.at(out, index, x)
+    return out
+
+
+def _embedding_samples(rng: Generator) -> Iterator[Sample]:
+    for table, wanted in [((4, 3), (2,)), ((5, 2), (2, 3)), ((1, 4), (3, 1)), ((3, 1), ()),
+                          ((2, 3), (0,)), ((9, 2), (17,)), ((3, 2, 2), (4,))]:  # fmt: skip
+        for _ in range(8):
+            yield Sample(_any(rng, table), rng.integers(0, table[0], wanted))
+    yield Sample(_any(rng, (4, 2)), rng.integers(0, 4, (3, 4)).T[::-2])
+
+
+@composite(samples=_embedding_samples)
+def embedding(table: Any, indices: Any) -> Tensor:
+    """The row of a table for each index.
+
+    Args:
+        table: shape (rows, ...).
+        indices: integers in [0, rows), of any shape; an index that repeats adds up its gradients.
+
+    Returns:
+        Shape (*indices.shape, ...).
+
+    Raises:
+        TypeError, ShapeError, ValueError: indices that are no integers, a table without rows, or an
+            index that is not a row.
+    """
+    table, indices = as_tensor(table), as_tensor(indices)
+    if indices.dtype.kind not in "iu":
+        raise TypeError(f"embedding: indices must be integers, received dtype {indices.dtype}.")
+    if not table.ndim:
+        raise ShapeError("embedding: expected a table of shape (rows, ...), received a scalar.")
+    rows = table.shape[0]
+    bad = indices.data[(indices.data < 0) | (indices.data >= rows)]
+    if bad.size:
+        raise ValueError(
+            f"embedding: indices must lie in 0..{rows - 1}, the rows of the table of shape "
+            f"{table.shape}, received {bad[0]}. Was it made for another vocabulary?"
+        )
+    return take(table, indices, axis=0)

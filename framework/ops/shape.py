@@ -1,4 +1,4 @@
-"""Ops that move elements without computing: reshape, transpose, broadcast, join, index.
+"""Ops that give elements another shape: reshape, transpose, broadcast, join and split.
 
 All are linear, and each one's gradient is the move back.
 """
@@ -209,8 +209,74 @@ def concatenate(*xs: Array, axis: int = 0) -> Array:
 )
 def stack(*xs: Any, axis: int = 0) -> Tensor:
     """A sequence of tensors of one shape joined along a new axis."""
-    tensors = [as_tensor(x) for x in (xs[0] if isinstance(xs[0], (list, tuple)) else xs)]
-    return concatenate([expand_dims(x, axis) for x in tensors], axis=axis)
+    return concatenate([expand_dims(x, axis) for x in _sequence(xs)], axis=axis)
+
+
+def _sequence(xs: tuple[Any, ...]) -> list[Tensor]:
+    """The tensors of a call ``f([x, y])`` or ``f(x, y)``."""
+    return [as_tensor(x) for x in (xs[0] if xs and isinstance(xs[0], (list, tuple)) else xs)]
+
+
+@composite(
+    samples=calls(
+        ((), {}), ((), (), {}), ((3,), {}), ((2,), (3,), {}), ((2, 1), (2, 3), {}),
+        ((1, 2), (1, 0), (1, 3), {}), ((2, 2, 2), (2, 1, 2), {}), ((9,), (1,), (7,), {}),
+        ((0,), (4,), {}),
+    ),
+    numpy=np.hstack,
+)  # fmt: skip
+def hstack(*xs: Any) -> Tensor:
+    """A sequence of tensors joined along axis 1, vectors and scalars along axis 0."""
+    tensors = [x if x.ndim else reshape(x, (1,)) for x in _sequence(xs)]
+    return concatenate(tensors, axis=1 if tensors and tensors[0].ndim > 1 else 0)
+
+
+@composite(
+    samples=calls(
+        ((), {}), ((), (), {}), ((3,), {}), ((3,), (3,), {}), ((3,), (2, 3), {}),
+        ((2, 1), (1, 1), (3, 1), {}), ((0, 2), (2,), {}), ((1, 2, 2), (2, 2, 2), {}),
+        ((17,), (1, 17), {}),
+    ),
+    numpy=np.vstack,
+)  # fmt: skip
+def vstack(*xs: Any) -> Tensor:
+    """A sequence of tensors joined along axis 0, each vector as one row."""
+    tensors = [x if x.ndim > 1 else reshape(x, (1, x.size)) for x in _sequence(xs)]
+    return concatenate(tensors, axis=0)
+
+
+@composite(
+    samples=calls(
+        *(
+            (shape, {"indices_or_sections": where, "axis": axis})
+            for shape, where, axis in [
+                ((4,), 2, 0), ((3,), 3, 0), ((3,), 1, -1), ((2, 6), 3, 1), ((4, 3), 2, -2),
+                ((0, 2), 2, 0), ((5,), (2, 3), 0), ((2, 5), [1, 1, 4], 1), ((3, 2), (-1,), 0),
+                ((2, 2, 9), (7,), 2),
+            ]
+        )
+    ),
+    numpy=np.split,
+)  # fmt: skip
+def split(x: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    """A list of the parts along an axis: so many equal ones, or those between given positions."""
+    x = as_tensor(x)
+    axis = axis_index(axis, x.ndim)
+    length = x.shape[axis]
+    if isinstance(indices_or_sections, (list, tuple, np.ndarray)):
+        cuts = list(shape_tuple(list(indices_or_sections)))
+    else:
+        (count,) = shape_tuple(indices_or_sections)
+        if count < 1 or length % count:
+            raise ShapeError(
+                f"split: axis {axis} of shape {x.shape} does not divide into {count} equal parts. "
+                "Pass the positions to cut at, as in (2, 5), for parts of other lengths."
+            )
+        cuts = [i * (length // count) for i in range(1, count)]
+    return [
+        x[(slice(None),) * axis + (slice(start, stop),)]
+        for start, stop in zip([0, *cuts], [*cuts, length], strict=True)
+    ]
 
 
 @composite(
@@ -251,6 +317,68 @@ def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Tensor:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
+@composite(
+    samples=calls(
+        *(
+            (shape, {"source": source, "destination": destination})
+            for shape, source, destination in [
+                ((3,), 0, 0), ((2, 3), 0, 1), ((2, 3, 4), 0, -1), ((2, 3, 4), -1, 0),
+                ((2, 1, 3), 1, 1), ((2, 3, 2), (0, 1), (-1, 0)), ((0, 2, 3), 2, 0),
+                ((1, 2, 1, 3), [3, 0], [1, 2]), ((1, 9), 1, 0),
+            ]
+        )
+    ),
+    numpy=np.moveaxis,
+)  # fmt: skip
+def moveaxis(x: Any, source: Any, destination: Any) -> Tensor:
+    """Some axes at other positions, the rest in their old order."""
+    x = as_tensor(x)
+    old = _positions(source, x.ndim)
+    new = _positions(destination, x.ndim)
+    if len(old) != len(new):
+        raise ShapeError(
+            f"moveaxis: as many axes must leave as arrive, received {source} and {destination}."
+        )
+    order = [i for i in range(x.ndim) if i not in old]
+    for place, axis in sorted(zip(new, old, strict=True)):
+        order.insert(place, axis)
+    return transpose(x, order)
+
+
+def _positions(axes: Any, ndim: int) -> list[int]:
+    axis_tuple(axes, ndim)  # refuses what repeats or does not exist
+    return [axis_index(a, ndim) for a in (axes if isinstance(axes, (tuple, list)) else (axes,))]
+
+
+@composite(
+    samples=calls(
+        *(
+            (shape, {"axis1": first, "axis2": second})
+            for shape, first, second in [
+                ((3,), 0, 0), ((2, 3), 0, 1), ((2, 3), -1, -2), ((2, 3, 4), 0, 2),
+                ((2, 1, 3), 1, 2), ((0, 3), 0, 1), ((2, 2, 2, 2), 1, -1), ((1, 17), 1, 0),
+                ((9, 2), 0, -1),
+            ]
+        )
+    ),
+    numpy=np.swapaxes,
+)  # fmt: skip
+def swapaxes(x: Any, axis1: int, axis2: int) -> Tensor:
+    """Two axes exchanged."""
+    x = as_tensor(x)
+    order = list(range(x.ndim))
+    i, j = axis_index(axis1, x.ndim), axis_index(axis2, x.ndim)
+    order[i], order[j] = j, i
+    return transpose(x, order)
+
+
+@composite(samples=unary(), numpy=np.ravel)
+def ravel(x: Any) -> Tensor:
+    """All elements in row-major order on one axis."""
+    x = as_tensor(x)
+    return reshape(x, (x.size,))
+
+
 def _resolve_astype(x: Tensor, *, dtype: Any) -> dict[str, Any]:
     dtype = np.dtype(dtype)
     if dtype.kind not in "biuf" or dtype in (np.float16, np.longdouble):
@@ -267,36 +395,3 @@ def _resolve_astype(x: Tensor, *, dtype: Any) -> dict[str, Any]:
 def astype(x: Array, /, dtype: Any) -> Array:
     """Converted to another dtype; the gradient is converted back."""
     return x.astype(dtype)
-
-
-def _pairs(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
-    pairs = np.broadcast_to(np.asarray(pad_width), (ndim, 2)).tolist()
-    if any(n < 0 for pair in pairs for n in pair):
-        raise ShapeError(f"pad: widths must not be negative, received {pad_width}.")
-    return tuple((int(a), int(b)) for a, b in pairs)
-
-
-@op(
-    gradients=(
-        lambda g, out, x, pad_width, constant_value: g[
-            tuple(slice(a, a + n) for (a, _), n in zip(pad_width, x.shape, strict=True))
-        ],
-    ),
-    samples=calls(
-        *(
-            (shape, {"pad_width": width, "constant_value": value})
-            for shape, width in [
-                ((3,), ((1, 2),)), ((2, 3), ((1, 0), (0, 2))), ((2, 3), ((0, 0), (0, 0))),
-                ((1, 2, 1), ((1, 1), (1, 1), (1, 1))), ((0, 2), ((1, 1), (0, 1))), ((2, 2), 1),
-            ]
-            for value in (0.0, 1.5)
-        )
-    ),
-    resolve=lambda x, *, pad_width, constant_value: {
-        "pad_width": _pairs(pad_width, x.ndim), "constant_value": constant_value
-    },
-    linear=True,
-)  # fmt: skip
-def pad(x: Array, /, pad_width: Any, constant_value: float = 0.0) -> Array:
-    """Surrounded by a constant; `pad_width` is ``((before, after), ...)`` per axis or a number."""
-    return np.pad(x, pad_width, constant_values=constant_value)
