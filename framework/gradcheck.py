@@ -9,15 +9,14 @@ multilinear at any step.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .backward import run_backward
-from .samples import STEP, Sample
+from .samples import STEP
 from .tape import OPS, enable_grad, no_grad
 from .tensor import Tensor, as_tensor, wrap
 
@@ -29,6 +28,8 @@ PROJECTIONS = 2
 
 #: Tensors in, tensors out: the form in which a function is checked.
 Function = Callable[[list[Tensor]], list[Tensor]]
+#: Lays the values of an array out in memory in another way.
+Layout = Callable[[np.ndarray], np.ndarray]
 
 
 class GradientError(AssertionError):
@@ -49,55 +50,57 @@ class Finding:
             self.error, self.where = worst, where
 
 
-@dataclass
-class Report:
-    """What the checks of one op found, by order."""
-
-    name: str
-    samples: int = 0
-    findings: dict[int, Finding] = field(default_factory=dict)
-    failure: str = ""
-
-    @property
-    def worst(self) -> float:
-        return max((f.error for f in self.findings.values()), default=0.0)
-
-    @property
-    def passed(self) -> bool:
-        return not self.failure and self.worst <= RTOL
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """The layout that changes nothing."""
+    return array
 
 
-def _relative(rule: Any, difference: Any) -> np.ndarray:
+def relative_error(rule: Any, difference: Any) -> np.ndarray:
+    """``|rule - difference| / (|difference| + ATOL / RTOL)``: up to RTOL they agree."""
     return np.abs(rule - difference) / (np.abs(difference) + ATOL / RTOL)
 
 
-def _flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
+def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
     parts = [a.reshape(-1) for a in arrays]
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-class _Point:
-    """A function at one point, seen as a map from one flat vector to another."""
+class Point:
+    """A function at one point, seen as a map from one flat vector to another.
 
-    def __init__(self, function: Function, arrays: Sequence[np.ndarray], moving: list[int]) -> None:
+    Args:
+        function: of tensors.
+        arrays: its inputs.
+        moving: the positions of those that are differentiated; the others stay.
+        layout: how the moving ones lie in memory.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        arrays: Sequence[np.ndarray],
+        moving: list[int],
+        layout: Layout = contiguous,
+    ) -> None:
         self.function = function
         self.arrays = list(arrays)
         self.moving = moving
-        self.x = _flat([self.arrays[i] for i in moving])
+        self.layout = layout
+        self.x = flat([self.arrays[i] for i in moving])
 
     def _tensors(self, x: np.ndarray, requires_grad: bool) -> list[Tensor]:
         tensors = [wrap(a) for a in self.arrays]
         start = 0
         for i in self.moving:
             shape, size = self.arrays[i].shape, self.arrays[i].size
-            tensors[i] = wrap(x[start : start + size].reshape(shape))
+            tensors[i] = wrap(self.layout(x[start : start + size].reshape(shape)))
             tensors[i].requires_grad = requires_grad
             start += size
         return tensors
 
     def value(self, x: np.ndarray) -> np.ndarray:
         with no_grad():
-            return _flat([t.data for t in self.function(self._tensors(x, False))])
+            return flat([t.data for t in self.function(self._tensors(x, False))])
 
     def difference(self, direction: np.ndarray, step: float) -> np.ndarray:
         """The derivative along a direction, by a five-point central difference."""
@@ -111,44 +114,44 @@ class _Point:
         return [tensors[i] for i in self.moving], self.function(tensors)
 
 
-def _pull_back(inputs: list[Tensor], outputs: list[Tensor], cotangent: np.ndarray) -> np.ndarray:
+def pull_back(inputs: list[Tensor], outputs: list[Tensor], cotangent: np.ndarray) -> np.ndarray:
     """``cotangent^T J`` by the rules, flat, zero where an output does not depend on an input."""
     parts, start = [], 0
     for out in outputs:
         parts.append(wrap(cotangent[start : start + out.size].reshape(out.shape)))
         start += out.size
     found = run_backward(outputs, parts, inputs, retain_graph=True)
-    return _flat(
+    return flat(
         [np.zeros(x.shape) if g is None else g.data for x, g in zip(inputs, found, strict=True)]
     )
 
 
-def _compare(point: _Point, step: float, rng: np.random.Generator, finding: Finding) -> None:
+def compare(point: Point, step: float, rng: np.random.Generator, finding: Finding) -> None:
     """Rules against differences at one point."""
     inputs, outputs = point.tape()
     n, m = point.x.size, sum(t.size for t in outputs)
     if n * m == 0:
-        gradient = _pull_back(inputs, outputs, np.zeros(m))
+        gradient = pull_back(inputs, outputs, np.zeros(m))
         finding.update(np.abs(gradient), "zero-sized")
     elif n * m <= FULL_JACOBIAN:
         numerical = np.stack([point.difference(e, step) for e in np.eye(n)], axis=1)
-        by_rule = np.stack([_pull_back(inputs, outputs, e) for e in np.eye(m)])
-        errors = _relative(by_rule, numerical)
+        by_rule = np.stack([pull_back(inputs, outputs, e) for e in np.eye(m)])
+        errors = relative_error(by_rule, numerical)
         row, column = np.unravel_index(int(np.argmax(np.nan_to_num(errors, nan=np.inf))), (m, n))
         finding.update(errors, f"d out[{row}] / d in[{column}]")
     else:
         for _ in range(PROJECTIONS):
             direction = rng.uniform(-1, 1, n)
             cotangent = rng.uniform(-1, 1, m)
-            by_rule = _pull_back(inputs, outputs, cotangent) @ direction
+            by_rule = pull_back(inputs, outputs, cotangent) @ direction
             numerical = cotangent @ point.difference(direction, step)
-            finding.update(np.asarray(_relative(by_rule, numerical)), "a random projection")
+            finding.update(np.asarray(relative_error(by_rule, numerical)), "a random projection")
 
 
 def pull_back_of(function: Function, inputs: int, moving: list[int]) -> Function:
     """``(x..., u...) -> u^T J(x)``, differentiable: its check is one order higher."""
 
-    def pull_back(tensors: list[Tensor]) -> list[Tensor]:
+    def pulled_back(tensors: list[Tensor]) -> list[Tensor]:
         # Copies are taped but are no leaves of the caller, and give each input an identity here.
         x = [OPS["copy"](t) if i in moving else t for i, t in enumerate(tensors[:inputs])]
         taped = [x[i] if x[i].requires_grad else _leaf(x[i]) for i in moving]
@@ -162,7 +165,7 @@ def pull_back_of(function: Function, inputs: int, moving: list[int]) -> Function
             for t, g in zip(taped, found, strict=True)
         ]
 
-    return pull_back
+    return pulled_back
 
 
 def _leaf(t: Tensor) -> Tensor:
@@ -181,13 +184,14 @@ def check_point(
     rng: np.random.Generator,
     findings: dict[int, Finding] | None = None,
     what: str = "",
+    layout: Layout = contiguous,
 ) -> dict[int, Finding]:
     """Check a function at one point at orders 1 to `order`; returns the worst finding of each."""
     findings = {} if findings is None else findings
     for current in range(1, order + 1):
         finding = findings.setdefault(current, Finding())
         before = finding.error
-        _compare(_Point(function, arrays, moving), step, rng, finding)
+        compare(Point(function, arrays, moving, layout), step, rng, finding)
         if finding.error > before:
             finding.where = f"{what}, {finding.where}" if what else finding.where
         if current < order:
@@ -243,54 +247,3 @@ def gradcheck(
                 f"at {finding.where}: relative error {finding.error:.2e}, allowed {rtol:.0e}."
             )
     return max((f.error for f in findings.values()), default=0.0)
-
-
-def check_op(op: Any, order: int = 2) -> Report:
-    """Check a registered op on all its samples."""
-    report = Report(op.name)
-    rng = np.random.default_rng(zlib.crc32(op.name.encode()))
-    for sample in op.samples(rng):
-        report.samples += 1
-        try:
-            _check_sample(op, sample, order, rng, report)
-        except Exception as error:
-            report.failure = f"{type(error).__name__} at {sample}: {error}"
-            return report
-    if not report.samples:
-        report.failure = "no samples"
-    return report
-
-
-def _check_sample(
-    op: Any, sample: Sample, order: int, rng: np.random.Generator, report: Report
-) -> None:
-    rules = getattr(op, "gradients", ())
-    moving = [
-        i
-        for i, a in enumerate(sample.arrays)
-        if a.dtype.kind == "f" and i not in sample.constant and (not rules or rules[i] is not None)
-    ]
-
-    def function(tensors: list[Tensor]) -> list[Tensor]:
-        out = op(*tensors, **sample.settings)
-        return list(out) if isinstance(out, (list, tuple)) else [out]
-
-    before = [a.copy() for a in sample.arrays]
-    with no_grad():
-        function([wrap(a) for a in sample.arrays])
-    if not all(map(np.array_equal, sample.arrays, before)):
-        raise GradientError("the forward wrote into its input")
-    if op.differentiable:
-        step = 1.0 if op.linear else sample.step
-        check_point(
-            function, sample.arrays, moving, order=order, step=step, rng=rng,
-            findings=report.findings, what=str(sample),
-        )  # fmt: skip
-    elif any(t.requires_grad for t in function([Tensor(a) for a in sample.arrays])):
-        raise GradientError("declared without gradient, but its result requires one")
-
-
-def check_registry(names: Sequence[str] = (), order: int = 2) -> Iterator[Report]:
-    """Check these ops, or all registered ones, in order of name."""
-    for name in sorted(names or OPS):
-        yield check_op(OPS[name], order)

@@ -1,0 +1,38 @@
+"""``gradtape mutants``: break every gradient rule, and count what the proof notices."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from .parallel import add_jobs, check_names, in_processes
+
+#: The share of mutants that the proof has to kill.
+BAR = 0.98
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command ``mutants`` to the command line."""
+    parser = subparsers.add_parser(
+        "mutants",
+        help="check the checker: break every gradient rule and see whether it is noticed",
+        description="Break every gradient rule in many small ways and run the proof of its op. "
+        f"Exits with 1 if fewer than {BAR:.0%} of the mutants are noticed.",
+    )
+    parser.add_argument("ops", nargs="*", metavar="OP", help="names of ops (default: all)")
+    add_jobs(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make and judge the mutants, print the summary, and return the exit code."""
+    from ..mutants import judge, summary
+
+    started = time.perf_counter()
+    mutants = [m for found in in_processes(judge, check_names(options.ops), options) for m in found]
+    print(summary(mutants))
+    print(f"{time.perf_counter() - started:.0f} s")
+    survived = sum(m.verdict == "survived" for m in mutants)
+    counted = survived + sum(m.verdict == "killed" for m in mutants)
+    return 0 if survived <= (1 - BAR) * counted else 1

@@ -1,0 +1,104 @@
+"""The proof of the registry: right rules pass, and each aspect catches what it is there for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradtape.gradcheck import RTOL
+from gradtape.proof import prove
+from gradtape.tape import OPS
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_is_proven_at_first_order(name):
+    report = prove(OPS[name], order=1, thinning=4)
+    assert report.passed, (report.failed, report.where, report.failure)
+    assert report.cases >= 13
+
+
+@pytest.fixture
+def replaced_rule(monkeypatch):
+    def replace(name, *rules):
+        monkeypatch.setattr(OPS[name], "gradients", rules)
+        return OPS[name]
+
+    return replace
+
+
+@pytest.fixture
+def replaced_forward(monkeypatch):
+    def replace(name, forward):
+        monkeypatch.setattr(OPS[name], "forward", forward)
+        return OPS[name]
+
+    return replace
+
+
+def test_a_wrong_factor_is_caught(replaced_rule):
+    report = prove(replaced_rule("exp", lambda g, out, x: 1.01 * g * out))
+    assert report.failed == ["order 1", "order 2"]
+    assert report.findings["order 1"].error > 1e-3
+    assert "d out[" in report.findings["order 1"].where
+
+
+def test_a_rule_right_at_order_1_and_wrong_at_order_2_is_caught(replaced_rule):
+    frozen = replaced_rule("sin", lambda g, out, x: g * np.cos(x.data))
+    assert prove(frozen, order=1).passed
+    report = prove(frozen, order=2)
+    assert report.failed == ["order 2"]
+    assert report.findings["order 1"].error <= RTOL
+
+
+def test_swapped_inputs_and_forgotten_terms_are_caught(replaced_rule):
+    right_for_x, right_for_y = OPS["divide"].gradients
+    assert not prove(replaced_rule("divide", right_for_y, right_for_x), order=1).passed
+    assert not prove(replaced_rule("softmax", lambda g, out, x, axis: out * g), order=1).passed
+
+
+def test_a_rule_not_linear_in_its_cotangent_is_caught(replaced_rule):
+    squared = replaced_rule("negative", lambda g, out, x: -g * g * g / (g * g).detach())
+    assert "jvp" in prove(squared).failed
+
+
+def test_a_rule_that_raises_or_gives_nan_fails(replaced_rule):
+    def broken(g, out, x):
+        raise ZeroDivisionError("oops")
+
+    assert "ZeroDivisionError" in prove(replaced_rule("exp", broken)).failure
+    assert not prove(replaced_rule("exp", lambda g, out, x: g * np.nan)).passed
+
+
+def test_a_forward_that_writes_into_its_input_fails(replaced_forward):
+    def inplace(x):
+        if x.flags.writeable:
+            x += 0.125
+        return x.copy()
+
+    assert "wrote into its input" in prove(replaced_forward("copy", inplace)).failure
+
+
+def test_a_forward_that_ignores_strides_fails(replaced_forward):
+    def first_bytes(x):
+        base = x if x.base is None else x.base
+        return np.ravel(base)[: x.size].reshape(x.shape).copy()
+
+    assert "order 1" in prove(replaced_forward("copy", first_bytes), order=1).failed
+
+
+def test_a_forward_that_changes_the_dtype_fails(replaced_forward):
+    def half(x):
+        return np.negative(x).astype(np.float16)
+
+    assert "float32 in, float16 out" in prove(replaced_forward("negative", half)).failure
+
+
+def test_a_careless_float32_forward_is_caught(replaced_forward):
+    def careless(x):
+        return np.log(1 + x)
+
+    assert "float32" in prove(replaced_forward("log1p", careless), order=1).failed
+
+
+def test_a_linear_op_that_is_not_linear_fails(replaced_forward):
+    assert "order 1" in prove(replaced_forward("negative", lambda x: -x - 1e-9 * x**5)).failed
