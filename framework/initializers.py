@@ -1,0 +1,345 @@
+"""Initializers: what the weights of a layer start from. Names and defaults are Keras's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from . import random
+from .serialization import register, resolve, serialize, spellings
+
+Shape = tuple[int, ...]
+
+#: The standard deviation of a unit normal distribution cut off at two standard deviations.
+_TRUNCATED_STDDEV = 0.87962566103423978
+
+
+class Initializer:
+    """Base class: a function of a shape and a dtype that returns an array."""
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        """Values for a weight.
+
+        Args:
+            shape: of the weight.
+            dtype: of the weight.
+        """
+        raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype).")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this initializer again."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Initializer:
+        """The initializer that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({settings})"
+
+
+@register("initializers")
+class Zeros(Initializer):
+    """All zeros."""
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return np.zeros(shape, dtype)
+
+
+@register("initializers")
+class Ones(Initializer):
+    """All ones."""
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return np.ones(shape, dtype)
+
+
+@register("initializers")
+class Constant(Initializer):
+    """The given value everywhere.
+
+    Args:
+        value: a number, or an array that broadcasts to the weight.
+    """
+
+    def __init__(self, value: Any = 0.0) -> None:
+        self.value = value
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return np.broadcast_to(np.asarray(self.value, dtype), shape).copy()
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": serialize(self.value)}
+
+
+class RandomInitializer(Initializer):
+    """Base of the random ones: every call returns the same values, as in Keras.
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = None if seed is None else random.check_seed(seed)
+        self._stream = random.next_stream() if seed is None else 0
+
+    def _generator(self) -> np.random.Generator:
+        return random.generator("initializer", self._stream, seed=self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+@register("initializers")
+class RandomNormal(RandomInitializer):
+    """Normally distributed values.
+
+    Args:
+        mean: of the distribution.
+        stddev: its standard deviation.
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.mean = mean
+        self.stddev = stddev
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return _normal(self._generator(), shape, dtype) * self.stddev + self.mean
+
+    def get_config(self) -> dict[str, Any]:
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+@register("initializers")
+class TruncatedNormal(RandomNormal):
+    """Normally distributed values, drawn anew while two standard deviations or more from the mean.
+
+    Args:
+        mean: of the distribution.
+        stddev: its standard deviation before the cut.
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return _truncated(self._generator(), shape, dtype) * self.stddev + self.mean
+
+
+@register("initializers")
+class RandomUniform(RandomInitializer):
+    """Uniformly distributed values.
+
+    Args:
+        minval: the lower bound, included.
+        maxval: the upper bound.
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        super().__init__(seed)
+        self.minval = minval
+        self.maxval = maxval
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        return _uniform(self._generator(), shape, dtype, self.minval, self.maxval)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+@register("initializers")
+class VarianceScaling(RandomInitializer):
+    """Random values whose variance is ``scale / fan``, so that signals neither grow nor fade.
+
+    Args:
+        scale: a positive number.
+        mode: the fan is ``"fan_in"`` (inputs of a unit), ``"fan_out"`` (units an input reaches), or
+            their mean ``"fan_avg"``.
+        distribution: ``"truncated_normal"``, ``"untruncated_normal"`` or ``"uniform"``.
+        seed: an integer, or None for a stream of its own of the global seed.
+
+    Raises:
+        ValueError: a scale that is not positive, an unknown mode or distribution.
+    """
+
+    _modes = ("fan_in", "fan_out", "fan_avg")
+    _distributions = ("truncated_normal", "untruncated_normal", "uniform")
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(seed)
+        mode, distribution = mode.lower(), distribution.lower()
+        if distribution == "normal":
+            distribution = "truncated_normal"
+        if not scale > 0:
+            raise ValueError(f"scale must be positive, received {scale!r}.")
+        if mode not in self._modes:
+            raise ValueError(f"mode must be one of {self._modes}, received {mode!r}.")
+        if distribution not in self._distributions:
+            raise ValueError(
+                f"distribution must be one of {self._distributions}, received {distribution!r}."
+            )
+        self.scale = scale
+        self.mode = mode
+        self.distribution = distribution
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        fan_in, fan_out = compute_fans(shape)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        stddev = math.sqrt(self.scale / max(1.0, fan))
+        if self.distribution == "uniform":
+            bound = math.sqrt(3.0) * stddev
+            return _uniform(self._generator(), shape, dtype, -bound, bound)
+        if self.distribution == "truncated_normal":
+            return _truncated(self._generator(), shape, dtype) * (stddev / _TRUNCATED_STDDEV)
+        return _normal(self._generator(), shape, dtype) * stddev
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "seed": self.seed,
+        }
+
+
+class _Scaled(VarianceScaling):
+    """A `VarianceScaling` with its arguments fixed, but for the seed."""
+
+    fixed: tuple[float, str, str]
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(*self.fixed, seed=seed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+@register("initializers")
+class GlorotUniform(_Scaled):
+    """Uniform with variance ``2 / (fan_in + fan_out)``, also called Xavier (Glorot & Bengio, 2010).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (1.0, "fan_avg", "uniform")
+
+
+@register("initializers")
+class GlorotNormal(_Scaled):
+    """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot & Bengio, 2010).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (1.0, "fan_avg", "truncated_normal")
+
+
+@register("initializers")
+class HeUniform(_Scaled):
+    """Uniform with variance ``2 / fan_in``, for relu (He et al., 2015).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (2.0, "fan_in", "uniform")
+
+
+@register("initializers")
+class HeNormal(_Scaled):
+    """Truncated normal with variance ``2 / fan_in``, for relu (He et al., 2015).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (2.0, "fan_in", "truncated_normal")
+
+
+@register("initializers")
+class LecunUniform(_Scaled):
+    """Uniform with variance ``1 / fan_in`` (LeCun et al., "Efficient BackProp", 1998).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (1.0, "fan_in", "uniform")
+
+
+@register("initializers")
+class LecunNormal(_Scaled):
+    """Truncated normal with variance ``1 / fan_in`` (LeCun et al., "Efficient BackProp", 1998).
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    fixed = (1.0, "fan_in", "truncated_normal")
+
+
+def compute_fans(shape: Shape) -> tuple[int, int]:
+    """Inputs of a unit, and units that an input reaches.
+
+    Args:
+        shape: of a kernel: dense ``(inputs, units)``, or convolution ``(k..., c_in, c_out)``.
+    """
+    if len(shape) < 2:
+        fan = shape[0] if shape else 1
+        return fan, fan
+    taps = math.prod(shape[:-2])
+    return shape[-2] * taps, shape[-1] * taps
+
+
+def _uniform(
+    rng: np.random.Generator, shape: Shape, dtype: Any, low: float, high: float
+) -> np.ndarray:
+    dtype = np.dtype(dtype)
+    values = np.asarray(rng.random(shape, dtype))
+    values *= dtype.type(high - low)
+    values += dtype.type(low)
+    return values
+
+
+def _normal(rng: np.random.Generator, shape: Shape, dtype: Any) -> np.ndarray:
+    return np.asarray(rng.standard_normal(shape, np.dtype(dtype)))
+
+
+def _truncated(rng: np.random.Generator, shape: Shape, dtype: Any) -> np.ndarray:
+    values = _normal(rng, shape, dtype)
+    outside = np.flatnonzero(np.abs(values) > 2)
+    while outside.size:
+        values.flat[outside] = _normal(rng, outside.shape, dtype)
+        outside = outside[np.abs(values.flat[outside]) > 2]
+    return values
+
+
+_table = spellings(
+    (Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling,
+     GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal)
+)  # fmt: skip
+_table |= {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
+
+
+def get(identifier: Any) -> Any:
+    """The initializer meant by a name (``"he_normal"``), a configuration, a class or a callable.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    return resolve(identifier, "initializer", "initializers", _table)

@@ -1,0 +1,375 @@
+"""`Layer`: a function of tensors that owns its weights.
+
+A layer is made without knowing its input (`__init__`), creates its weights when it first sees one
+(`build`) and computes (`call`). Everything it owns is found by looking at its attributes, so there
+is nothing to declare: ``self.blocks.append(Dense(3))`` is enough.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ShapeError
+from ..naming import name_scope, scoped, snake_case, unique_name
+from ..symbolic import Call, SymbolicTensor
+from ..tape import no_grad
+from ..tensor import Tensor, as_tensor
+from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
+from ..variable import Variable
+from .arguments import float_dtype
+from .input_spec import InputSpec, LayerError
+from .ownership import Owner
+
+
+class _Context(threading.local):
+    training: bool | None = None
+    placeholders: bool = False
+
+
+_context = _Context()
+
+
+@contextmanager
+def placeholder_weights() -> Iterator[None]:
+    """Weights made inside have a shape but take no memory, until an array is put into them."""
+    before = _context.placeholders
+    _context.placeholders = True
+    try:
+        yield
+    finally:
+        _context.placeholders = before
+
+
+class Layer(Owner):
+    """Base class of layers and models.
+
+    Subclasses define ``call(self, x)``, with a ``training`` argument if they behave differently
+    while training; ``build(self, input_shape)`` if they have weights; ``get_config(self)`` if they
+    take arguments and should be saved.
+
+    Args:
+        trainable: whether an optimizer should update the weights.
+        dtype: ``"float32"`` or ``"float64"``: of the weights, and what inputs are converted to.
+        name: unique in its model. Default: the class in snake case, numbered.
+
+    Attributes:
+        built: whether the weights exist.
+        input_spec: an `InputSpec`, or None to accept everything.
+        casts_integers: whether integer inputs become floats, as floats of another dtype do.
+
+    Raises:
+        TypeError: an argument that the layer does not take.
+    """
+
+    input_spec: InputSpec | None = None
+    casts_integers: bool = False
+    _takes_training: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _once(cls.build)  # type: ignore[method-assign]
+        if "call" in vars(cls):
+            parameters = inspect.signature(cls.call).parameters
+            cls._takes_training = "training" in parameters
+
+    def __init__(
+        self,
+        *,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._first_shape = _first_shape(kwargs)
+        if kwargs:
+            raise _unknown_argument(type(self), next(iter(kwargs)))
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(
+                f"The name of a layer must be a string without '/', received {name!r}."
+            )
+        self.name = name or unique_name(snake_case(type(self).__name__))
+        self.dtype = float_dtype(dtype)
+        self.built = False
+        self._trainable = bool(trainable)
+        self._building = False
+        self._build_shape: Any = None
+        self._weights: list[Variable] = []
+        self._states: list[Variable] = []
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # Building
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights. Subclasses with weights override this and call `add_weight`.
+
+        Args:
+            input_shape: ``(None, ...)``, with None for axes of any length; the batch axis is one.
+        """
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Callable[[Variable], Tensor] | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A new weight of this layer.
+
+        Args:
+            shape: of the weight.
+            initializer: name, configuration or callable. Default: Glorot uniform, zeros for
+                integers.
+            dtype: default: the layer's.
+            trainable: False for a state that is not learned, such as a moving mean.
+            regularizer: a function of the weight, added to `losses`.
+            name: as in ``"kernel"``.
+        """
+        kind = np.dtype(dtype or self.dtype)
+        initializer = initializers.get(
+            initializer or ("glorot_uniform" if kind.kind == "f" else "zeros")
+        )
+        shape = tuple(int(n) for n in shape)
+        if _context.placeholders:
+            values: Any = np.broadcast_to(np.zeros((), kind), shape)
+        else:
+            values = initializer(shape, kind.name)
+            if not isinstance(initializer, initializers.Initializer):
+                values = Tensor(values)  # a copy: a function may return the same array again
+        variable = self._own(name or "variable", values, kind, trainable)
+        if variable.shape != shape:
+            raise ValueError(
+                f"The initializer of {variable.path!r} returned shape {variable.shape}, expected "
+                f"{shape}."
+            )
+        variable.regularizer = regularizer
+        self._weights.append(variable)
+        return variable
+
+    def add_state(self, name: str, values: np.ndarray) -> Variable:
+        """A new variable that is saved with the model but is no weight, such as a counter."""
+        state = self._own(name, values, values.dtype, trainable=False)
+        self._states.append(state)
+        return state
+
+    def _own(self, name: str, values: Any, dtype: np.dtype, trainable: bool) -> Variable:
+        path = scoped(name) if self._building else f"{self.name}/{name}"
+        array = as_tensor(values, dtype).data
+        variable = Variable.around(array, trainable=trainable, name=name, path=path)
+        variable.freeze(not self._trainable)
+        return variable
+
+    # Calling
+
+    def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """The computation; subclasses override this."""
+        raise TypeError(f"{type(self).__name__} must define call(self, inputs).")
+
+    def __call__(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Compute, building the layer first if this is its first input.
+
+        Args:
+            inputs: a tensor or array, or a list or dict of them. Floats are converted to the
+                layer's dtype.
+            training: whether this is a training step. Default: as the layer that calls this one.
+
+        Raises:
+            ShapeError: an input that the layer cannot take; it names the layer.
+        """
+        if not hasattr(self, "_states"):
+            raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__().")
+        if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)):
+            return self._call_symbolic(inputs, args, training, kwargs)
+        inputs = tree_map(self._convert, inputs)
+        before = _context.training
+        if training is None:
+            training = before
+        if self._takes_training and training is not None:
+            kwargs["training"] = training
+        _context.training = training
+        try:
+            self._prepare(tree_map(lambda t: t.shape, inputs))
+            with name_scope(self.name):
+                return self.call(inputs, *args, **kwargs)
+        except LayerError:
+            raise
+        except ShapeError as error:
+            raise LayerError(f"{self._where}: {error}") from error
+        finally:
+            _context.training = before
+
+    def _prepare(self, shape: Any) -> None:
+        """Check the shape of the input, and build on it if this is the first."""
+        self.check_input(shape)
+        if not self.built:
+            self._build_on(shape_map(lambda s: (None, *s[1:]), shape))
+
+    def _build_on(self, input_shape: Any) -> None:
+        """Build because a first input is there."""
+        self.build(input_shape)
+
+    def check_input(self, shape: Any) -> None:
+        """Refuse an input that the layer cannot take.
+
+        Args:
+            shape: of the input, None where any length will do.
+
+        Raises:
+            ShapeError: the rank or the length of an axis differs from `input_spec`.
+        """
+        if self.input_spec is not None:
+            if not is_shape(shape):
+                raise LayerError(f"{self._where} takes one input, received {len(shape)}.")
+            self.input_spec.check(self._where, tuple(shape))
+
+    def _convert(self, value: Any) -> Tensor:
+        """One input as a tensor of the layer's dtype."""
+        if not isinstance(value, Tensor):
+            value = np.asarray(value)
+        casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
+        return as_tensor(value, self.dtype if casts else None)
+
+    def _call_symbolic(self, inputs: Any, args: Any, training: Any, settings: Any) -> Any:
+        shape = tree_map(lambda t: t.shape, inputs)
+        self._prepare(shape)
+        if training is not None:
+            settings["training"] = training
+        call = Call(self, (inputs, *args), settings)
+        outputs = self.compute_output_shape(shape)
+        return shape_map(lambda s: SymbolicTensor(s, self.dtype, self.name, call), outputs)
+
+    # Shapes
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for a shape of the input, None where any length will do.
+
+        By default the layer is tried on zeros, twice; axes whose length differs are open.
+        """
+        return common_shape(*(self._try(self, input_shape, length) for length in (2, 3)))
+
+    def _try(self, function: Callable[..., Any], input_shape: Any, length: int) -> Any:
+        """The output shapes of `function` on zeros, with `length` for axes that are open."""
+
+        def zeros(shape: Shape) -> Tensor:
+            # Open spatial axes should have room for a few windows.
+            sizes = [n if n is not None else length * (16 if i else 1) for i, n in enumerate(shape)]
+            return self._convert(np.zeros(sizes, self.dtype))
+
+        before, _context.training = _context.training, False
+        try:
+            with no_grad():
+                outputs = function(shape_map(zeros, input_shape))
+        finally:
+            _context.training = before
+        return tree_map(lambda t: t.shape, outputs)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape that the layer was built for, None where any length will do."""
+        if not self.built:
+            raise AttributeError(f"{self._where} has no input shape yet: it has not been built.")
+        return self._build_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output for `input_shape`."""
+        return self.compute_output_shape(self.input_shape)
+
+    # Saving
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this layer again, as plain data.
+
+        Raises:
+            TypeError: the class takes arguments of its own but does not say which.
+        """
+        missing = [
+            p.name
+            for p in inspect.signature(type(self).__init__).parameters.values()
+            if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+        ]
+        if missing and type(self).get_config is Layer.get_config:
+            raise TypeError(
+                f"{type(self).__name__} must define get_config(self) to be saved: a dict with "
+                f"super().get_config() and its arguments {', '.join(missing)}."
+            )
+        return {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The layer that `get_config` described, with fresh weights."""
+        return cls(**config)
+
+
+def _once(build: Callable[..., None]) -> Callable[..., None]:
+    """A `build` in the layer's name scope, that remembers the shape and fails without a trace."""
+
+    @functools.wraps(build)
+    def wrapped(self: Layer, input_shape: Any) -> None:
+        if self._building:  # this is super().build()
+            build(self, input_shape)
+            return
+        shape = shape_map(lambda s: s, input_shape)
+        if self.built:
+            if shape != self._build_shape:
+                raise ValueError(
+                    f"{self._where} is already built for inputs {self._build_shape}, received "
+                    f"build({shape})."
+                )
+            return
+        made = len(self._weights)
+        self._building = True
+        try:
+            with name_scope(self.name):
+                build(self, shape)
+        except BaseException:
+            del self._weights[made:]
+            raise
+        finally:
+            self._building = False
+        self.built = True
+        self._build_shape = shape
+
+    return wrapped
+
+
+Layer.build = _once(Layer.build)  # type: ignore[method-assign]
+
+
+def _first_shape(arguments: dict[str, Any]) -> Shape | None:
+    """Take the input shape out of the arguments, where older Keras scripts put it."""
+    if "input_dim" in arguments:
+        return (None, int(arguments.pop("input_dim")))
+    if "input_shape" in arguments:
+        shape = arguments.pop("input_shape")
+        return (None, *shape_map(lambda s: s, shape))
+    return None
+
+
+def _unknown_argument(cls: type, name: str) -> TypeError:
+    known = [
+        p.name
+        for c in cls.__mro__
+        if "__init__" in vars(c)
+        for p in inspect.signature(c.__init__).parameters.values()  # type: ignore[misc]
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
+    ]
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return TypeError(
+        f"{cls.__name__} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
+    )

@@ -1,0 +1,138 @@
+"""Convolution in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import activations, initializers, ops
+from ..ops.geometry import per_axis
+from ..serialization import register, serialize
+from ..tensor import Tensor
+from .arguments import known_length, positive
+from .spatial import SpatialLayer, read_padding
+
+
+class Conv(SpatialLayer):
+    """Convolution (cross-correlation) at any rank: ``activation(conv(x, kernel) + bias)``.
+
+    Args:
+        filters: output channels.
+        kernel_size: one number, or one per spatial axis.
+        strides: steps of the window, likewise.
+        padding: ``"valid"`` (none), ``"same"`` (at stride 1 the output is as long as the input; of
+            an odd number of zeros the larger half comes last), a number of zeros on every side, or
+            pairs ``((top, bottom), (left, right))``. In one dimension also ``"causal"``.
+        data_format: ``"channels_last"`` for ``(N, ..., C)``, or ``"channels_first"``.
+        dilation_rate: distance between the taps of the kernel.
+        groups: how many independent convolutions share out the channels.
+        activation: a name (``"relu"``) or a function. Default: none.
+        use_bias: whether to add a bias per output channel.
+        kernel_initializer: of the kernel, ``(k..., c_in // groups, filters)``.
+        bias_initializer: of the bias, ``(filters,)``.
+
+    Raises:
+        ValueError: an argument out of its range, or `groups` does not divide the channels.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format, **kwargs)
+        rank, where = self.rank, self._where
+        self.filters = positive(filters, "filters", where)
+        self.kernel_size = per_axis(kernel_size, rank, "kernel_size", where)
+        self.strides = per_axis(strides, rank, "strides", where)
+        self.padding = read_padding(padding, rank, where)
+        self.dilation_rate = per_axis(dilation_rate, rank, "dilation_rate", where)
+        self.groups = positive(groups, "groups", where)
+        if self.filters % self.groups:
+            raise ValueError(
+                f"{where}: groups must divide filters, received groups={groups}, filters={filters}."
+            )
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        channels = known_length(input_shape, self.channel_axis, "channels", self._where)
+        if channels % self.groups:
+            raise ValueError(
+                f"{self._where}: groups must divide the input channels, received groups="
+                f"{self.groups} and {channels} channels."
+            )
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias")
+        self.input_spec = self._spec(channels)
+
+    def move(self, inputs: Tensor) -> Tensor:
+        outputs = ops.conv(
+            inputs,
+            self.kernel,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation_rate,
+            groups=self.groups,
+        )
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        lengths = self.windows(
+            input_shape,
+            "kernel",
+            size=self.kernel_size,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation_rate,
+        )
+        return self.output_of(input_shape, lengths, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilation_rate": self.dilation_rate,
+            "groups": self.groups,
+            "activation": serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+
+@register("layers")
+class Conv1D(Conv):
+    __doc__ = f"Convolution over ``(N, steps, C)``: text, voice, time series.\n\n{Conv.__doc__}"
+    rank = 1
+
+
+@register("layers")
+class Conv2D(Conv):
+    __doc__ = f"Convolution over ``(N, H, W, C)``: images.\n\n{Conv.__doc__}"
+    rank = 2
+
+
+@register("layers")
+class Conv3D(Conv):
+    __doc__ = f"Convolution over ``(N, D, H, W, C)``: video, volumes.\n\n{Conv.__doc__}"
+    rank = 3

@@ -1,0 +1,185 @@
+"""Dense, Activation, and the Input that says what shape a model takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import activations, initializers, ops
+from ..serialization import register, serialize
+from ..symbolic import Call, SymbolicTensor
+from ..tensor import Tensor
+from ..tree import Shape, shape_map
+from .arguments import float_dtype, known_length, positive
+from .base import Layer
+from .input_spec import InputSpec
+
+
+@register("layers")
+class InputLayer(Layer):
+    """What a model takes: the shape and dtype of its input. It computes nothing.
+
+    Args:
+        shape: of one sample, ``(28, 28, 1)``; None where any length will do.
+        batch_size: the length of the batch axis, if it is fixed.
+        dtype: what the input is converted to. Default: ``"float32"``.
+        batch_shape: the shape with its batch axis, instead of `shape` and `batch_size`.
+        name: unique in its model.
+
+    Raises:
+        ValueError: no shape, or both.
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        batch_shape: Any = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        if (shape is None) == (batch_shape is None):
+            raise ValueError(
+                "Input takes the shape of one sample, as in Input((28, 28, 1)), or batch_shape; "
+                f"received shape={shape!r}, batch_shape={batch_shape!r}."
+            )
+        if isinstance(shape, int):
+            raise ValueError(f"The shape of an Input is a tuple: write Input(({shape},)).")
+        whole = batch_shape if batch_shape is not None else (batch_size, *shape)
+        self.batch_shape: Shape = shape_map(lambda s: s, whole)
+        whole_numbers = dtype is not None and np.dtype(dtype).kind in "biu"
+        self.dtype = np.dtype(dtype).name if whole_numbers else float_dtype(dtype)
+        self.built = True
+        self._build_shape = self.batch_shape
+        call = Call(self, (), {})
+        self.output = SymbolicTensor(self.batch_shape, self.dtype, self.name, call)
+
+    def fitted(self, shape: Shape) -> Shape:
+        """`shape` with a last axis of length 1 added or removed, if that makes the rank right."""
+        rank = len(self.batch_shape)
+        if len(shape) == rank - 1 and self.batch_shape[-1] == 1:
+            return (*shape, 1)
+        if len(shape) == rank + 1 and shape[-1] == 1:
+            return shape[:-1]
+        return shape
+
+    def call(self, inputs: Tensor) -> Tensor:
+        shape = self.fitted(inputs.shape)
+        return inputs if shape == inputs.shape else ops.reshape(inputs, shape=shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.fitted(tuple(input_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
+
+
+def Input(
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+) -> SymbolicTensor:
+    """The input of a model, as a tensor to come: first in a `Sequential`, or to call layers on.
+
+    Args:
+        shape: of one sample, ``(28, 28, 1)``; None where any length will do.
+        batch_size: the length of the batch axis, if it is fixed.
+        dtype: what the input is converted to. Default: ``"float32"``.
+        batch_shape: the shape with its batch axis, instead of `shape` and `batch_size`.
+        name: unique in its model.
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape, name).output
+
+
+@register("layers")
+class Dense(Layer):
+    """``activation(x @ kernel + bias)`` over the last axis.
+
+    Args:
+        units: the length of the last axis of the output.
+        activation: a name (``"relu"``) or a function. Default: none.
+        use_bias: whether to add a bias.
+        kernel_initializer: of the kernel, ``(inputs, units)``.
+        bias_initializer: of the bias, ``(units,)``.
+
+    Raises:
+        ValueError: `units` is not a positive integer.
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = positive(units, "units", self._where)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.bias: Any = None
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def build(self, input_shape: Any) -> None:
+        features = known_length(input_shape, -1, "features", self._where)
+        self.kernel = self.add_weight(
+            (features, self.units), self.kernel_initializer, name="kernel"
+        )
+        if self.use_bias:
+            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: features}, layout=("features",))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        outputs = ops.matmul(inputs, self.kernel)
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "activation": serialize(self.activation),
+            "use_bias": self.use_bias,
+            "kernel_initializer": serialize(self.kernel_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+        }
+
+
+@register("layers")
+class Activation(Layer):
+    """An activation function as a layer.
+
+    Args:
+        activation: a name (``"relu"``) or a function.
+    """
+
+    casts_integers = True
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "activation": serialize(self.activation)}

@@ -1,0 +1,181 @@
+"""`Owner`: whatever has variables, of its own and in the layers among its attributes.
+
+What is owned is found by looking at the attributes, each time. So there is nothing to declare, and
+a layer appended to a list counts from that moment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from ..naming import snake_case, unique_name
+from ..tensor import Tensor
+from ..variable import Variable
+
+
+class Owner:
+    """The part of a layer that finds, counts, freezes, copies and overwrites its variables."""
+
+    name: str
+    built: bool
+    _trainable: bool
+    _states: list[Variable]
+
+    @property
+    def _where(self) -> str:
+        """How an error calls this layer, as in ``"Conv2D 'conv2'"``."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    def _owned(self) -> tuple[list[Variable], list[Owner]]:
+        """The variables and layers in the attributes and their lists and dicts, once each."""
+        variables: dict[int, Variable] = {}
+        layers: dict[int, Owner] = {}
+
+        def collect(value: Any) -> None:
+            if isinstance(value, Variable):
+                variables[id(value)] = value
+            elif isinstance(value, Owner):
+                layers[id(value)] = value
+            elif isinstance(value, (list, tuple)):
+                for item in value:
+                    collect(item)
+            elif isinstance(value, dict):
+                for item in value.values():
+                    collect(item)
+
+        collect(vars(self))
+        return list(variables.values()), list(layers.values())
+
+    def named_variables(self) -> dict[str, Variable]:
+        """Every variable by its key in a saved file, as in ``"conv2d_1/kernel"``, once each.
+
+        Layers count by class within their owner, whatever they are named, so that the same model
+        made twice has the same keys.
+        """
+        seen: set[int] = set()
+        found: dict[str, Variable] = {}
+
+        def visit(owner: Owner, prefix: str) -> None:
+            seen.add(id(owner))
+            taken: Counter[str] = Counter()
+            variables, layers = owner._owned()
+            for variable in variables:
+                key = unique_name(variable.name, taken)
+                if id(variable) not in seen:
+                    seen.add(id(variable))
+                    found[prefix + key] = variable
+            for layer in layers:
+                key = unique_name(snake_case(type(layer).__name__), taken)
+                if id(layer) not in seen:
+                    visit(layer, f"{prefix}{key}/")
+
+        visit(self, "")
+        return found
+
+    def _all_layers(self) -> list[Owner]:
+        """This layer and all below it, depth first, once each."""
+        found: dict[int, Owner] = {}
+
+        def visit(layer: Owner) -> None:
+            if id(layer) not in found:
+                found[id(layer)] = layer
+                for below in layer._owned()[1]:
+                    visit(below)
+
+        visit(self)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Weights and other states, of this layer and of those in its attributes."""
+        found = {id(v): v for layer in self._all_layers() for v in layer._owned()[0]}
+        return list(found.values())
+
+    @property
+    def weights(self) -> list[Variable]:
+        """`variables` without the states of random number generators."""
+        states = {id(v) for layer in self._all_layers() for v in layer._states}
+        return [v for v in self.variables if id(v) not in states]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that an optimizer should update."""
+        return [v for v in self.weights if v.trainable] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that stay, or that the layer itself updates."""
+        return [v for v in self.weights if not (self.trainable and v.trainable)]
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """`non_trainable_weights` and the states."""
+        return [v for v in self.variables if not (self.trainable and v.trainable)]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer should update the weights. Setting it sets all layers below."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._all_layers():
+            layer._trainable = bool(value)
+            for variable in layer._owned()[0]:
+                variable.freeze(not value)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What the weights add to the loss: the value of each regularizer."""
+        return [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+
+    def count_params(self) -> int:
+        """The number of elements of all weights.
+
+        Raises:
+            ValueError: there are no weights yet.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self._where} has no weights to count before it is built. Call it on data, or "
+                "call build(input_shape)."
+            )
+        return sum(v.size for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """A copy of every weight, in the order of `weights`."""
+        return [v.data.copy() for v in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Overwrite every weight.
+
+        Args:
+            weights: arrays as from `get_weights`.
+
+        Raises:
+            ValueError: another number of arrays, or other shapes; nothing is changed.
+        """
+        own = self.weights
+        arrays = [w.data if isinstance(w, Tensor) else np.asarray(w) for w in weights]
+        if len(arrays) != len(own):
+            raise ValueError(
+                f"{self._where} has {len(own)} weights, received {len(arrays)} arrays. Expected "
+                f"{', '.join(f'{v.path} {v.shape}' for v in own) or 'none'}."
+            )
+        wrong = [
+            f"{v.path} has shape {v.shape}, received {a.shape}"
+            for v, a in zip(own, arrays, strict=True)
+            if v.shape != a.shape
+        ]
+        if wrong:
+            raise ValueError(f"{self._where}: {'; '.join(wrong)}.")
+        for variable, array in zip(own, arrays, strict=True):
+            variable.assign(array)

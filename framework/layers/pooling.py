@@ -1,0 +1,192 @@
+"""Max and average pooling, over windows or over everything, in one, two and three dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import ops
+from ..ops.geometry import per_axis
+from ..serialization import register
+from ..tensor import Tensor
+from .spatial import SpatialLayer, read_padding
+
+
+class Pooling(SpatialLayer):
+    """Base of the pooling layers: one number for each window and channel.
+
+    Args:
+        pool_size: the window: one number, or one per spatial axis.
+        strides: steps of the window. Default: `pool_size`.
+        padding: ``"valid"`` (windows that lie inside), ``"same"``, a number, or pairs
+            ``((top, bottom), (left, right))``. What is padded never wins a maximum and is not
+            counted in a mean.
+        data_format: ``"channels_last"`` for ``(N, ..., C)``, or ``"channels_first"``.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format, name=name, **kwargs)
+        self.pool_size = per_axis(pool_size, self.rank, "pool_size", self._where)
+        self.strides = per_axis(
+            self.pool_size if strides is None else strides, self.rank, "strides", self._where
+        )
+        self.padding = read_padding(padding, self.rank, self._where)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        lengths = self.windows(
+            input_shape,
+            "pool_size",
+            size=self.pool_size,
+            strides=self.strides,
+            padding=self.padding,
+        )
+        return self.output_of(input_shape, lengths, input_shape[self.channel_axis])
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "pool_size": self.pool_size,
+            "strides": self.strides,
+            "padding": self.padding,
+        }
+
+
+class MaxPooling(Pooling):
+    __doc__ = f"The largest value of each window.\n\n{Pooling.__doc__}"
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return ops.max_pool(
+            inputs, pool_size=self.pool_size, strides=self.strides, padding=self.padding
+        )
+
+
+class AveragePooling(Pooling):
+    __doc__ = f"The mean of each window.\n\n{Pooling.__doc__}"
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return ops.average_pool(
+            inputs, pool_size=self.pool_size, strides=self.strides, padding=self.padding
+        )
+
+
+class GlobalPooling(SpatialLayer):
+    """Base of the layers that pool each channel to one number: ``(N, ..., C)`` to ``(N, C)``.
+
+    Args:
+        data_format: ``"channels_last"`` for ``(N, ..., C)``, or ``"channels_first"``.
+        keepdims: keep the spatial axes, with length 1.
+    """
+
+    def __init__(
+        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(data_format, **kwargs)
+        self.keepdims = keepdims
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        first = 1 if self.data_format == "channels_last" else 2
+        return tuple(range(first, first + self.rank))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        lengths = (1,) * self.rank if self.keepdims else ()
+        return self.output_of(input_shape, lengths, input_shape[self.channel_axis])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "keepdims": self.keepdims}
+
+
+class GlobalAveragePooling(GlobalPooling):
+    __doc__ = f"The mean of each channel.\n\n{GlobalPooling.__doc__}"
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.mean(inputs, axis=self._axes, keepdims=self.keepdims)
+
+
+class GlobalMaxPooling(GlobalPooling):
+    __doc__ = f"The largest value of each channel.\n\n{GlobalPooling.__doc__}"
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.max(inputs, axis=self._axes, keepdims=self.keepdims)
+
+
+@register("layers")
+class MaxPooling1D(MaxPooling):
+    rank = 1
+
+
+@register("layers")
+class MaxPooling2D(MaxPooling):
+    rank = 2
+
+
+@register("layers")
+class MaxPooling3D(MaxPooling):
+    rank = 3
+
+
+@register("layers")
+class AveragePooling1D(AveragePooling):
+    rank = 1
+
+
+@register("layers")
+class AveragePooling2D(AveragePooling):
+    rank = 2
+
+
+@register("layers")
+class AveragePooling3D(AveragePooling):
+    rank = 3
+
+
+@register("layers")
+class GlobalAveragePooling1D(GlobalAveragePooling):
+    rank = 1
+
+
+@register("layers")
+class GlobalAveragePooling2D(GlobalAveragePooling):
+    rank = 2
+
+
+@register("layers")
+class GlobalAveragePooling3D(GlobalAveragePooling):
+    rank = 3
+
+
+@register("layers")
+class GlobalMaxPooling1D(GlobalMaxPooling):
+    rank = 1
+
+
+@register("layers")
+class GlobalMaxPooling2D(GlobalMaxPooling):
+    rank = 2
+
+
+@register("layers")
+class GlobalMaxPooling3D(GlobalMaxPooling):
+    rank = 3
+
+
+MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
+GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = (
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)

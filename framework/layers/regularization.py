@@ -1,0 +1,89 @@
+"""Layers that act while training only, against overfitting: Dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops, random
+from ..serialization import register
+from ..tensor import Tensor, wrap
+from .base import Layer
+
+
+class RandomLayer(Layer):
+    """Base of the layers that draw numbers: a stream of their own, and a count of calls.
+
+    Key and count are a state that is saved with the model, so a run that is resumed goes on with
+    the numbers it would have drawn.
+
+    Args:
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = None if seed is None else random.check_seed(seed)
+        stream = random.next_stream() if seed is None else 0
+        key = random.key("layer", stream, seed=self.seed)
+        self._random_state = self.add_state("random_state", np.append(key, np.uint64(0)))
+
+    def next_generator(self) -> np.random.Generator:
+        """The generator of this call; counts the call."""
+        *key, count = random.remembered(self._counted)
+        return np.random.Generator(np.random.Philox(key=key, counter=[0, count, 0, 0]))
+
+    def _counted(self) -> list[int]:
+        *key, count = self._random_state.tolist()
+        self._random_state.assign(np.array([*key, count + 1], np.uint64))
+        return [*key, count]
+
+
+@register("layers")
+class Dropout(RandomLayer):
+    """While training, zeros for a random share of the elements, and the others scaled up to keep
+    the mean (inverted dropout: Srivastava et al., 2014). Otherwise nothing.
+
+    Args:
+        rate: the share that is dropped, from 0 to 1.
+        noise_shape: the shape of the mask, where elements share their fate: ``(None, 1, 1, None)``
+            drops whole channels. None stands for the length of the input.
+        seed: an integer, or None for a stream of its own of the global seed.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(seed, **kwargs)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+            raise ValueError(f"{self._where}: rate must be between 0 and 1, received {rate!r}.")
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        shape = inputs.shape
+        if self.noise_shape is not None:
+            shape = tuple(
+                n if m is None else m for n, m in zip(shape, self.noise_shape, strict=True)
+            )
+        kept = self.next_generator().random(shape, np.float32) >= self.rate
+        return ops.dropout(inputs, wrap(kept), rate=self.rate)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "noise_shape": self.noise_shape,
+            "seed": self.seed,
+        }

@@ -1,0 +1,87 @@
+"""Layers that only rearrange: Flatten, Reshape."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import ops
+from ..serialization import register
+from ..tensor import Tensor
+from ..tree import Shape
+from .base import Layer
+from .input_spec import InputSpec, LayerError
+
+
+@register("layers")
+class Flatten(Layer):
+    """All axes but the batch in one: ``(N, H, W, C)`` to ``(N, H * W * C)``.
+
+    Args:
+        data_format: with ``"channels_first"``, the channels are moved last before flattening, so
+            that the order is that of ``"channels_last"`` (default).
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"{self._where}: data_format must be 'channels_last' or 'channels_first', received "
+                f"{data_format!r}."
+            )
+        self.data_format = data_format or "channels_last"
+        self.input_spec = InputSpec(min_ndim=1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = ops.transpose(inputs, axes=(0, *range(2, inputs.ndim), 1))
+        # The length is spelled out: an empty batch leaves -1 open.
+        return ops.reshape(inputs, shape=(inputs.shape[0], math.prod(inputs.shape[1:])))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        rest = input_shape[1:]
+        return (input_shape[0], None if None in rest else math.prod(rest))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "data_format": self.data_format}
+
+
+@register("layers")
+class Reshape(Layer):
+    """Every sample under another shape.
+
+    Args:
+        target_shape: of one sample; one axis may be -1 (inferred).
+
+    Raises:
+        ValueError: more than one -1, or the elements do not fit.
+    """
+
+    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.target_shape = tuple(int(n) for n in target_shape)
+        if self.target_shape.count(-1) > 1 or min(self.target_shape, default=1) < -1:
+            raise ValueError(
+                f"{self._where}: target_shape takes lengths, one of which may be -1, received "
+                f"{target_shape!r}."
+            )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.reshape(inputs, shape=self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        rest: Shape = tuple(input_shape[1:])
+        if None in rest:
+            return (input_shape[0], *(None if n == -1 else n for n in self.target_shape))
+        size = math.prod(rest)  # type: ignore[arg-type]
+        known = math.prod(n for n in self.target_shape if n != -1)
+        fits = size == known if -1 not in self.target_shape else known and size % known == 0
+        if not fits:
+            raise LayerError(
+                f"{self._where} cannot arrange the {size} elements of a sample {rest} as "
+                f"{self.target_shape}."
+            )
+        return (input_shape[0], *(size // known if n == -1 else n for n in self.target_shape))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "target_shape": self.target_shape}
