@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gradtape import datasets
 from gradtape.datasets import _download, _files, _idx, cifar10, fashion_mnist, mnist, mnist_sample
 

@@ -12,6 +12,7 @@ from typing import IO
 
 import numpy as np
 import pytest
+
 from gradtape.datasets import _download, _files
 from gradtape.datasets._files import Published, Source
 

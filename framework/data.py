@@ -1,0 +1,229 @@
+"""Data for training: arrays checked once, then cut into batches, in an order keyed by the epoch."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from .random import generator
+from .settings import count_of
+from .tensor import Tensor
+
+Array = np.ndarray
+#: Inputs, targets and weights of some samples; targets and weights may be None.
+Batch = tuple[Array, Any, Any]
+
+DEFAULT_BATCH_SIZE = 32
+
+
+class ArrayData:
+    """Samples in arrays: inputs, targets and weights that share their first axis.
+
+    Args:
+        x: inputs of shape (N, ...): an array of any numeric dtype (it keeps its dtype), a tensor,
+            or a list.
+        y: targets of shape (N, ...), or None.
+        sample_weight: weights of shape (N,) or (N, ...), or None.
+        batch_size: samples in a batch; the last may have fewer. Default: 32.
+        shuffle: whether each epoch has an order of its own.
+        name: what the data is called in an error, as in ``"validation_data"``.
+
+    Raises:
+        ValueError: no samples, different numbers of them, or a batch size below 1.
+        TypeError: something that is not an array of numbers.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        name: str = "",
+    ) -> None:
+        prefix = f"{name}: " if name else ""
+        given = {"x": x, "y": y, "sample_weight": sample_weight}
+        if x is None:
+            raise ValueError(f"{prefix}x is missing: pass the inputs as an array.")
+        self.arrays = {k: as_array(v, prefix + k) for k, v in given.items() if v is not None}
+        self.name = name
+        self.batch_size = count_of(batch_size or DEFAULT_BATCH_SIZE, "batch_size")
+        self.shuffle = shuffle
+        sizes = {k: len(v) for k, v in self.arrays.items()}
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{k} has {n}" for k, n in sizes.items())
+            raise ValueError(
+                f"{prefix}x, y and sample_weight must have the same number of samples (the length "
+                f"of their first axis): {listed}."
+            )
+        if not len(self):
+            raise ValueError(f"{prefix}x has no samples: its shape is {self.x.shape}.")
+
+    @property
+    def x(self) -> Array:
+        return self.arrays["x"]
+
+    @property
+    def y(self) -> Array | None:
+        return self.arrays.get("y")
+
+    @property
+    def sample_weight(self) -> Array | None:
+        return self.arrays.get("sample_weight")
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.x)
+
+    @property
+    def steps(self) -> int:
+        """The number of batches in an epoch."""
+        return -(-len(self) // self.batch_size)
+
+    def part(self, index: Any) -> Batch:
+        """The samples at a slice, or at an array of positions."""
+        if isinstance(index, slice):
+            parts = {k: v[index] for k, v in self.arrays.items()}
+        else:
+            parts = {k: v.take(index, axis=0) for k, v in self.arrays.items()}
+        return parts["x"], parts.get("y"), parts.get("sample_weight")
+
+    def batches(self, *address: int) -> Iterator[Batch]:
+        """The batches of an epoch.
+
+        Args:
+            address: which epoch; with `shuffle`, equal addresses give equal orders.
+        """
+        order = generator("shuffle", *address).permutation(len(self)) if self.shuffle else None
+        for start in range(0, len(self), self.batch_size):
+            span = slice(start, start + self.batch_size)
+            yield self.part(span if order is None else order[span])
+
+    def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
+        """The first samples, and the last `fraction` of them (unshuffled) for validation.
+
+        Raises:
+            ValueError: the fraction is not between 0 and 1, or leaves one side empty.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"validation_split must lie between 0 and 1, received {fraction}.")
+        cut = math.floor(len(self) * (1 - fraction))
+        if cut in (0, len(self)):
+            side = "training" if cut == 0 else "validation"
+            raise ValueError(
+                f"validation_split={fraction} of {len(self)} samples leaves none for {side}."
+            )
+        train, validation = (
+            ArrayData(*self.part(span), self.batch_size, self.shuffle, self.name)
+            for span in (slice(cut), slice(cut, None))
+        )
+        validation.shuffle = False
+        return train, validation
+
+    def not_finite(self) -> str | None:
+        """Which inputs and targets are NaN or infinite, in words; one pass over the data."""
+        prefix = f"{self.name}: " if self.name else ""
+        found = [_not_finite(prefix + k, v) for k, v in self.arrays.items()]
+        return " ".join(text for text in found if text) or None
+
+
+def as_array(values: Any, name: str) -> Array:
+    """Numbers as an array with a first axis of samples; arrays are neither copied nor converted.
+
+    Raises:
+        TypeError: no numbers, or rows of different lengths.
+        ValueError: a single number.
+    """
+    if isinstance(values, Tensor):
+        return _with_samples(values.data, name)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise TypeError(
+            f"{name} cannot be made an array, its parts differ in shape: {error}. Pad or crop them "
+            "to one shape, or pass one array."
+        ) from error
+    if array.dtype.kind in "biuf":
+        return _with_samples(array, name)
+    kind = type(values).__name__ if array.dtype == object and not array.ndim else array.dtype
+    fix = (
+        f"Number the classes: np.unique({name}, return_inverse=True)."
+        if array.dtype.kind in "US"
+        else "Convert it, for example with np.array(..., dtype='float32')."
+    )
+    raise TypeError(f"{name} must be an array of numbers, received {kind}. {fix}")
+
+
+def _with_samples(array: Array, name: str) -> Array:
+    if not array.ndim:
+        raise ValueError(
+            f"{name} must have a first axis of samples, received the single number {array}."
+        )
+    return array
+
+
+def _not_finite(name: str, values: Array) -> str | None:
+    if values.dtype.kind != "f" or isinstance(values, np.memmap):
+        return None
+    with np.errstate(all="ignore"):
+        if np.isfinite(values.sum()):
+            return None
+    bad = ~np.isfinite(values)
+    if not bad.any():  # the sum overflowed, no value did
+        return None
+    first = tuple(np.argwhere(bad)[0].tolist())
+    samples = np.count_nonzero(bad.reshape(len(bad), -1).any(axis=1))
+    return (
+        f"{name} holds {np.count_nonzero(bad)} values that are NaN or infinite, in {samples} of "
+        f"{len(values)} samples; the first is {values[first]} at index "
+        f"{first[0] if len(first) == 1 else first}."
+    )
+
+
+def unpack(data: Any, name: str) -> tuple[Any, Any, Any]:
+    """Inputs, targets and weights of a pair ``(x, y)`` or a triple ``(x, y, sample_weight)``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        what = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
+        raise ValueError(f"{name} must be (x, y) or (x, y, sample_weight), received {what}.")
+    return (*data, None) if len(data) == 2 else tuple(data)
+
+
+def class_weights(y: Any, class_weight: Mapping[int, float]) -> Array:
+    """The weight of each sample by its class; classes that are not mentioned weigh 1.
+
+    Args:
+        y: class numbers of shape (N,) or (N, 1), or one-hot targets of shape (N, classes).
+        class_weight: from class number to weight.
+
+    Returns:
+        Weights of shape (N,), float32.
+
+    Raises:
+        TypeError: `class_weight` is not a mapping.
+        ValueError: the targets are not classes of samples.
+    """
+    if not isinstance(class_weight, Mapping):
+        raise TypeError(
+            "class_weight must map class numbers to weights, as in {0: 1.0, 1: 5.0}, received "
+            f"{reprlib.repr(class_weight)}."
+        )
+    labels = as_array(y, "y")
+    if labels.ndim == 2:
+        labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(axis=1)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"class_weight needs one class per sample, received targets of shape {labels.shape}. "
+            "Pass sample_weight instead."
+        )
+    classes, positions = np.unique(np.rint(labels).astype(np.int64), return_inverse=True)
+    table = [float(class_weight.get(c, 1.0)) for c in classes.tolist()]
+    return np.array(table, np.float32)[positions]

@@ -1,0 +1,41 @@
+"""Optimizers: how gradients change parameters. Names, defaults and formulas are Keras 3's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import unknown_name
+from ..serialization import deserialize
+from .adaptive import Adam, RMSprop
+from .base import Optimizer
+from .sgd import SGD
+
+__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
+
+_NAMES: dict[str, Callable[[], Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, RMSprop)}
+
+
+def get(identifier: Any) -> Any:
+    """The optimizer that an identifier names, with its defaults.
+
+    Args:
+        identifier: a name in upper or lower case (``"adam"``), a configuration
+            ``{"class_name": ..., "config": ...}``, an optimizer, or None.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: it is nothing of the kind.
+    """
+    if isinstance(identifier, dict):
+        identifier = deserialize(identifier, "optimizer", "optimizers")
+    elif isinstance(identifier, str):
+        if identifier.lower() not in _NAMES:
+            raise unknown_name("optimizer", identifier, _NAMES)
+        identifier = _NAMES[identifier.lower()]()
+    if isinstance(identifier, Optimizer) or identifier is None:
+        return identifier
+    raise TypeError(
+        "An optimizer is a name or an Optimizer, as in gt.optimizers.Adam(1e-3), received "
+        f"{identifier!r} of type {type(identifier).__name__}."
+    )

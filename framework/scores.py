@@ -1,0 +1,124 @@
+"""`Scores`: the loss and the metrics that `compile` was given, over the batches of a round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .losses import as_loss
+from .metrics import Mean, Metric, as_metric
+from .tensor import Tensor
+
+Array = np.ndarray
+Logs = dict[str, Any]
+Shape = tuple[int, ...]
+
+
+class Scores:
+    """What training makes small and what it watches.
+
+    Args:
+        loss: an identifier as for `gradtape.losses.get`, or None.
+        metrics: identifiers as for `gradtape.metrics.get`, or ``"accuracy"``.
+        weighted_metrics: more of them, which count each sample with its weight.
+
+    Attributes:
+        loss: a `Loss`, or None.
+        total: the running mean of the loss.
+
+    Raises:
+        TypeError, ValueError: something that names no loss or metric, or a loss without reduction.
+    """
+
+    def __init__(
+        self, loss: Any, metrics: Sequence[Any] | None, weighted_metrics: Sequence[Any] | None
+    ) -> None:
+        for key, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if given is not None and not isinstance(given, (list, tuple)):
+                raise TypeError(
+                    f"{key} must be a list, as in ['accuracy'], received {given!r} of type "
+                    f"{type(given).__name__}."
+                )
+        self.loss = as_loss(loss) if loss is not None else None
+        if self.loss is not None and self.loss.reduction in (None, "none"):
+            raise ValueError(
+                f"A model cannot be trained on {self.loss!r} with reduction={self.loss.reduction}: "
+                "one number is needed. Leave reduction at its default."
+            )
+        self.total = Mean("loss")
+        self._identifiers = [(m, False) for m in metrics or ()]
+        self._identifiers += [(m, True) for m in weighted_metrics or ()]
+        self._metrics: list[tuple[Metric, str, bool]] = []
+        for identifier, _ in self._identifiers:  # refuse unknown names now, not when data comes
+            as_metric(identifier, (1,), (1,))
+
+    def resolve(self, true: Shape, predicted: Shape) -> None:
+        """Make the metrics, now that shapes of targets and predictions say what "accuracy" is."""
+        if len(self._metrics) == len(self._identifiers):
+            return
+        names: set[str] = set()
+        for identifier, weighted in self._identifiers:
+            metric = as_metric(identifier, true, predicted)
+            name, number = metric.name, 0
+            if weighted and name in names:
+                name = f"weighted_{name}"
+            while name in names:
+                number += 1
+                name = f"{metric.name}_{number}"
+            names.add(name)
+            self._metrics.append((metric, name, weighted))
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The running mean of the loss, and the metrics as soon as they are made."""
+        return [self.total, *(metric for metric, _, _ in self._metrics)]
+
+    def reset(self) -> None:
+        """Forget every batch."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def track(self, loss: Tensor, samples: int) -> None:
+        """Add the loss of a batch, which counts with the number of its samples."""
+        self.total.total += float(loss.data) * samples
+        self.total.count += samples
+
+    def update(self, y: Any, y_pred: Array, sample_weight: Any = None) -> None:
+        """Add a batch to the metrics."""
+        if y is not None:
+            self.resolve(np.shape(y), y_pred.shape)
+        for metric, _, weighted in self._metrics:
+            if weighted:
+                metric.update_state(y, y_pred, sample_weight)
+            else:
+                metric.update_state(y, y_pred)
+
+    def result(self) -> dict[str, Any]:
+        """Loss and metrics by name."""
+        logs: dict[str, Any] = {"loss": self.total.result()}
+        for metric, name, _ in self._metrics:
+            value = metric.result()
+            logs.update(value if isinstance(value, dict) else {name: value})
+        return logs
+
+
+def numbers_of(logs: Any, method: str) -> Logs:
+    """Logs with Python floats in place of tensors and NumPy numbers."""
+    if not isinstance(logs, dict):
+        raise TypeError(
+            f"{method}() must return a dict of logs, as in {{'loss': 0.1}}, received {logs!r}."
+        )
+    return {k: v if type(v) is float else _number(v) for k, v in logs.items()}
+
+
+def _number(value: Any) -> Any:
+    values = value.data if isinstance(value, Tensor) else np.asarray(value)
+    return float(values) if values.size == 1 else values
+
+
+def flat(logs: Logs) -> Any:
+    """Logs as `evaluate` returns them: a list of the values, or the only one."""
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values

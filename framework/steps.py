@@ -1,0 +1,246 @@
+"""`Steps`: how a model was told to learn (`compile`), and what it does with one batch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import optimizers
+from .backward import run_backward
+from .data import ArrayData
+from .optimizers import Optimizer
+from .scores import Logs, Scores
+from .serialization import serialize
+from .settings import refuse_unknown
+from .tape import no_grad
+from .tensor import Tensor
+from .variable import Variable
+
+
+class Round:
+    """What `fit` and `evaluate` know for all batches of an epoch.
+
+    Attributes:
+        variables: those to train; looked up once an epoch, because looking is slow.
+        adds_losses: whether the model adds losses of its own; None before the first batch.
+        finite: whether every loss has been, in this `fit`.
+    """
+
+    def __init__(self) -> None:
+        self.finite = True
+        self.begin([])
+
+    def begin(self, variables: list[Variable]) -> None:
+        """Start an epoch that trains these variables."""
+        self.variables = variables
+        self.adds_losses: bool | None = None
+
+
+class Steps:
+    """The part of a model that learns from a batch.
+
+    Attributes:
+        optimizer: the one `compile` was given, or None.
+        loss: what `compile` was given as loss.
+    """
+
+    optimizer: Optimizer | None = None
+    loss: Any = None
+    _scores: Scores | None = None
+    _recipe: dict[str, Any] | None = None
+    _round: Round | None = None
+
+    if TYPE_CHECKING:  # what `Layer` brings
+        name: str
+        built: bool
+
+        def __call__(
+            self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
+        ) -> Any: ...
+        @property
+        def weights(self) -> list[Variable]: ...
+        @property
+        def trainable_variables(self) -> list[Variable]: ...
+        @property
+        def losses(self) -> list[Tensor]: ...
+
+    # How to learn
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        metrics: Sequence[Any] | None = None,
+        weighted_metrics: Sequence[Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        """Say how to train and what to watch.
+
+        Args:
+            optimizer: a name or an `Optimizer`.
+            loss: a name, a `Loss`, or a function of (y_true, y_pred) to the values of samples.
+            metrics: names, metrics, or functions of (y_true, y_pred) as arrays. ``"accuracy"`` is
+                binary, categorical or sparse categorical accuracy, by the shapes of the data.
+            weighted_metrics: metrics that count each sample with its weight.
+
+        Raises:
+            ValueError, TypeError: an unknown name or argument.
+        """
+        refuse_unknown(Steps.compile, unknown)
+        self._scores = Scores(loss, metrics, weighted_metrics)
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = loss
+        self._recipe = {
+            "optimizer": self.optimizer,
+            "loss": loss,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._scores is not None
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, as plain data; None before it, or if it cannot be plain."""
+        if self._recipe is None:
+            return None
+        try:
+            return serialize(self._recipe)
+        except TypeError as error:
+            warnings.warn(
+                f"How the model was compiled is not saved: {error} Call compile() after loading.",
+                stacklevel=3,
+            )
+            return None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` returned."""
+        self.compile(**config)
+        if self.built:
+            self._build_optimizer()
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The running mean of the loss, and the metrics once data has shown what they are."""
+        return self._scores.metrics if self._scores is not None else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of loss and metrics, in the order of what `evaluate` returns."""
+        return list(self._scores.result()) if self._scores is not None else []
+
+    def reset_metrics(self) -> None:
+        """Forget the batches that loss and metrics have seen."""
+        if self._scores is not None:
+            self._scores.reset()
+
+    # A step, for subclasses to override
+
+    def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Logs:
+        """Learn from one batch; returns loss and metrics so far."""
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        variables = self._round.variables if self._round else self.trainable_variables
+        if variables and self.optimizer is not None:
+            if not self.optimizer.built:
+                self._build_optimizer()
+            self.optimizer.apply(run_backward([loss], [None], variables), variables)
+        self._compiled("train_step").track(loss, len(y_pred))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, x: Any, y: Any, sample_weight: Any = None) -> Logs:
+        """Judge one batch; returns loss and metrics so far."""
+        y_pred = self(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        self._compiled("test_step").track(loss, len(y_pred))
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, x: Any) -> Tensor:
+        """The output for one batch."""
+        return self(x, training=False)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The loss of one batch, and what the model adds to it: a tensor of one element.
+
+        Raises:
+            ValueError: there is nothing to compute.
+        """
+        scores = self._compiled("compute_loss")
+        total = None
+        running = self._round
+        if scores.loss is not None:  # fit and evaluate have checked the targets before the round
+            loss_of = scores.loss if running is None else scores.loss.compute
+            total = loss_of(y, y_pred, sample_weight)
+        if running is None or running.adds_losses is not False:
+            extra = self.losses
+            for loss in extra:
+                total = loss if total is None else total + loss
+            if running is not None:
+                running.adds_losses = bool(extra)
+        if total is None:
+            raise ValueError("There is no loss to compute: pass one to compile(loss=...).")
+        return total
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Tensor, sample_weight: Any = None) -> Logs:
+        """Add a batch to the metrics; returns loss and metrics so far."""
+        scores = self._compiled("compute_metrics")
+        scores.update(y, y_pred.data, sample_weight)
+        return scores.result()
+
+    # Before any of it
+
+    def _compiled(self, method: str) -> Scores:
+        if self._scores is None:
+            raise ValueError(
+                f"{type(self).__name__}.{method}() needs to know the loss and the optimizer: call "
+                "compile(optimizer, loss) first."
+            )
+        return self._scores
+
+    def _build_optimizer(self) -> None:
+        """Give the optimizer every parameter, so that freezing one does not change its state."""
+        parameters = [v for v in self.weights if v._learnable]
+        if self.optimizer is not None and parameters:
+            self.optimizer.build(parameters)
+
+    def _need_targets(self, data: ArrayData, scores: Scores, method: str) -> None:
+        if data.y is None and scores.loss is not None:
+            raise ValueError(
+                f"{method}() received no targets y, which {type(scores.loss).__name__} compares "
+                "the output with. Pass y, or y=x to reproduce the inputs."
+            )
+
+    def _inspect(self, data: ArrayData, method: str) -> None:
+        """Build the model on a few samples, and refuse targets that do not fit its output."""
+        scores = self._compiled(method)
+        self._need_targets(data, scores, method)
+        few = data.part(slice(min(len(data), data.batch_size, 8)))[0]
+        with no_grad():
+            y_pred = self(few, training=False)
+        if not isinstance(y_pred, Tensor) or y_pred.shape[:1] != few.shape[:1]:
+            got = f"shape {y_pred.shape}" if isinstance(y_pred, Tensor) else type(y_pred).__name__
+            raise ValueError(
+                f"{method}() needs a model that returns one tensor whose axis 0 is that of the "
+                f"samples; for {len(few)} samples {type(self).__name__} returned {got}."
+            )
+        shape = (len(data), *y_pred.shape[1:])
+        if scores.loss is not None:
+            last = (getattr(self, "_layers", None) or [self])[-1]
+            output = f"the output of {type(last).__name__} {last.name!r}"
+            scores.loss.check(data.y, shape, output)
+            scores.loss.check_predictions(y_pred.data, output)
+        if data.y is not None:
+            scores.resolve(data.y.shape, shape)
+        if found := data.not_finite():
+            warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)

@@ -1,0 +1,65 @@
+"""Small helpers around training: seeds, one-hot targets, unit vectors."""
+
+from __future__ import annotations
+
+import random as python_random
+from typing import Any
+
+import numpy as np
+
+from .data import as_array
+from .random import check_seed, set_seed
+
+Array = np.ndarray
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python's, NumPy's and gradtape's random numbers, so that a run can be repeated exactly.
+
+    Args:
+        seed: an integer from 0 to 2^32 - 1.
+
+    Raises:
+        TypeError, ValueError: it is no such integer.
+    """
+    seed = check_seed(seed)
+    if seed >= 2**32:
+        raise ValueError(f"A seed must be below 2**32, received {seed}.")
+    python_random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (the global generator is what must be seeded)
+    set_seed(seed)
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> Array:
+    """Class numbers as one-hot rows.
+
+    Args:
+        x: integers of shape (...) or (..., 1).
+        num_classes: the length of a row. Default: the largest class number and one.
+
+    Returns:
+        Ones and zeros of shape (..., num_classes), float64 as in Keras.
+
+    Raises:
+        ValueError: a class number is not in [0, num_classes).
+        TypeError: `x` holds no numbers.
+    """
+    labels = as_array(np.atleast_1d(np.asarray(x)), "x").astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    classes = num_classes or (int(labels.max()) + 1 if labels.size else 0)
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        bad = labels[(labels < 0) | (labels >= classes)].flat[0]
+        raise ValueError(f"Class numbers must lie in 0..{classes - 1}, received {bad}.")
+    return np.eye(classes)[labels]
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
+    """`x` over its norm along an axis; zeros stay.
+
+    Args:
+        order: which norm, as for `numpy.linalg.norm`.
+    """
+    values = np.asarray(x)
+    norm = np.linalg.norm(values, order, axis, keepdims=True)
+    return values / np.where(norm == 0, 1, norm)
