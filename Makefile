@@ -1,0 +1,94 @@
+# One command each. The first use makes the virtual environment and installs into it; later ones do not.
+
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+QUIET  := --quiet --disable-pip-version-check
+
+# One process per core, so one thread for each.
+ALONE  := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local_conv unfold fold \
+	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
+	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
+
+.PHONY: help demo test lint format types gradcheck gradients kernels parity tutorials wheel wheel-check clean
+.DELETE_ON_ERROR:
+
+help:  ## What can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(VENV)/.plot  ## Train LeNet-5 on the digits that come with the package, and draw the result
+	$(PY) -m gradtape train lenet5 --data mnist_sample
+
+test: $(VENV)/.test  ## Run the test suite
+	$(ALONE) $(PY) -m pytest --numprocesses auto $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev  ## Check style, formatting and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(MAKE) types
+
+format: $(VENV)/.dev  ## Mend style and formatting
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+gradcheck: $(VENV)/.test  ## Prove every gradient numerically, then prove that the proof would notice
+	$(ALONE) $(PY) -m gradtape gradcheck
+	$(ALONE) $(PY) -m gradtape mutants
+
+# The kernels once more as plain Python, and once with every index checked.
+kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with bounds checks
+	NUMBA_DISABLE_JIT=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
+	NUMBA_BOUNDSCHECK=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
+
+gradients: $(VENV)/.test  ## Write the proof of every gradient to docs/gradients.md
+	$(ALONE) $(PY) -m gradtape gradcheck --report docs/gradients.md
+
+# PyTorch and Keras in an environment of their own: nothing else needs them. The wheel that PyPI has for Linux brings
+# gigabytes of CUDA along; `make parity PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu` does not.
+PEERS  := torch==2.13.0 keras==3.15.1
+PARITY := $(VENV)-parity
+
+parity: $(PARITY)/.stamp  ## Compare every op with PyTorch, and layers, losses and optimizers with Keras
+	$(PARITY)/bin/python -m pytest tests/parity $(PYTEST_ARGS)
+
+$(PARITY)/.stamp: setup.cfg pyproject.toml Makefile
+	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY)
+	$(PARITY)/bin/python -m pip $(QUIET) install --editable '.[test]' $(PEERS)
+	touch $@
+
+tutorials: $(VENV)/.plot  ## Run the tutorials from top to bottom
+	for lesson in tutorials/*.py; do echo "$$lesson"; MPLBACKEND=Agg $(PY) $$lesson || exit 1; done
+
+wheel: $(VENV)/.test  ## Build the sdist and the wheel into dist/
+	rm -rf build dist
+	$(PY) -m build
+
+# The wheel in an environment of its own, as a user gets it: what `types` and `wheel-check` look at.
+INSTALLED := $(VENV)-wheel
+
+$(INSTALLED)/.stamp: wheel
+	test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
+	$(INSTALLED)/bin/python -m pip $(QUIET) install dist/*.whl 'mypy>=1.11' 'matplotlib>=3.7'
+	$(INSTALLED)/bin/python -m pip $(QUIET) install --force-reinstall --no-deps dist/*.whl
+	touch $@
+
+types: $(INSTALLED)/.stamp  ## Check the types of the installed wheel
+	$(INSTALLED)/bin/python -m mypy --config-file pyproject.toml -p gradtape
+
+wheel-check: $(INSTALLED)/.stamp  ## Train for an epoch with the installed wheel, away from the sources
+	rm -rf $(INSTALLED)/run
+	cd $(INSTALLED) && bin/gradtape train lenet5 --data mnist_sample --epochs 1 --limit 256 --out run
+
+clean:  ## Remove environments, builds and caches
+	rm -rf $(VENV) $(INSTALLED) $(PARITY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(PY):
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("gradtape needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	$(PY) -m pip $(QUIET) install --upgrade pip
+
+# A stamp for each set of extras, renewed when the requirements change.
+$(VENV)/.%: setup.cfg pyproject.toml | $(PY)
+	$(PY) -m pip $(QUIET) install --editable '.[$*]'
+	touch $@
