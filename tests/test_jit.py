@@ -31,7 +31,7 @@ def test_kernels_that_cannot_be_cached_are_compiled_all_the_same(
 
     monkeypatch.setattr(jit.numba, "njit", njit)
     assert jit.njit(_double)(np.ones(2)).tolist() == [2, 2]
-    assert asked == [True, False]
+    assert asked[:2] == [True, False]  # Numba decorates functions of its own after that
 
 
 def test_a_broken_cache_costs_a_compilation_and_no_exception() -> None:
