@@ -415,3 +415,8 @@ def test_the_base_configuration():
     layer = Scale(name="s", trainable=False, dtype="float64")
     assert layer.get_config() == {"name": "s", "trainable": False, "dtype": "float64"}
     assert Scale.from_config(layer.get_config()).name == "s"
+
+
+def test_an_unknown_layer_names_its_near_matches():
+    with pytest.raises(AttributeError, match=r"Unknown layer 'Conv2d'\. Did you mean 'Conv2D'"):
+        gt.layers.Conv2d(3, 3)

@@ -1,5 +1,8 @@
 """Layers, a family a file: ``gt.layers.Conv2D``. Names, arguments and defaults are Keras's."""
 
+from typing import NoReturn
+
+from ..errors import unknown_name
 from .base import Layer
 from .convolution import Conv1D, Conv2D, Conv3D
 from .core import Activation, Dense, Input, InputLayer
@@ -71,3 +74,8 @@ __all__ = [
     "MaxPooling3D",
     "Reshape",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Names the layers that an unknown one may have meant."""
+    raise AttributeError(str(unknown_name("layer", name, __all__)))

@@ -204,7 +204,7 @@ class SameShapeLoss(Loss):
         true, predicted = match_shapes(target.shape, shape)
         if true != predicted:
             raise ShapeError(
-                f"{type(self).__name__} compares arrays of one shape: {output} have shape {shape}, "
+                f"{type(self).__name__} compares arrays of one shape: {output} has shape {shape}, "
                 f"the targets have {target.shape}.{self._hint(target, shape)}"
             )
 

@@ -115,7 +115,7 @@ class CategoricalCrossentropy(_DenseCrossentropy):
         super().check_predictions(y_pred, output)
         if y_pred.shape[-1:] == (1,):
             warnings.warn(
-                f"CategoricalCrossentropy of one class is always 0, but {output} have shape "
+                f"CategoricalCrossentropy of one class is always 0, but {output} has shape "
                 f"{y_pred.shape}. For two classes use BinaryCrossentropy.",
                 stacklevel=4,
             )
