@@ -14,9 +14,11 @@ from . import (
     metrics,
     ops,
     optimizers,
+    regularizers,
     saving,
     utils,
 )
+from .analysis import analysis
 from .anomaly import detect_anomaly
 from .checkpoint import checkpoint
 from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
@@ -54,6 +56,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "activations",
+    "analysis",
     "as_tensor",
     "callbacks",
     "checkpoint",
@@ -77,6 +80,7 @@ __all__ = [
     "ops",
     "optimizers",
     "prove",
+    "regularizers",
     "saving",
     "stop_gradient",
     "tensor",

@@ -12,10 +12,11 @@ import numpy as np
 from .random import generator
 from .settings import count_of
 from .tensor import Tensor
+from .tree import is_structure
 
 Array = np.ndarray
 #: Inputs, targets and weights of some samples; targets and weights may be None.
-Batch = tuple[Array, Any, Any]
+Batch = tuple[Any, Any, Any]
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -25,12 +26,14 @@ class ArrayData:
 
     Args:
         x: inputs of shape (N, ...): an array of any numeric dtype (it keeps its dtype), a tensor,
-            or a list.
-        y: targets of shape (N, ...), or None.
-        sample_weight: weights of shape (N,) or (N, ...), or None.
+            or a list; or a list or dict of several of these.
+        y: targets of shape (N, ...), or several, or None.
+        sample_weight: weights of shape (N,) or (N, ...), or several, or None.
         batch_size: samples in a batch; the last may have fewer. Default: 32.
         shuffle: whether each epoch has an order of its own.
         name: what the data is called in an error, as in ``"validation_data"``.
+        counts: how many inputs and outputs the model has: tells a list of several arrays from one
+            array as a list. None: not known, so a list of arrays is several.
 
     Raises:
         ValueError: no samples, different numbers of them, or a batch size below 1.
@@ -45,13 +48,18 @@ class ArrayData:
         batch_size: int | None = None,
         shuffle: bool = False,
         name: str = "",
+        counts: tuple[int | None, int | None] = (1, 1),
     ) -> None:
         prefix = f"{name}: " if name else ""
-        given = {"x": x, "y": y, "sample_weight": sample_weight}
         if x is None:
             raise ValueError(f"{prefix}x is missing: pass the inputs as an array.")
-        self.arrays = {k: as_array(v, prefix + k) for k, v in given.items() if v is not None}
+        self.arrays: dict[str, Array] = {}
+        self._several: dict[str, Any] = {}
+        self._enter("x", x, prefix, counts[0])
+        self._enter("y", y, prefix, counts[1])
+        self._enter("sample_weight", sample_weight, prefix, counts[1])
         self.name = name
+        self._counts = counts
         self.batch_size = count_of(batch_size or DEFAULT_BATCH_SIZE, "batch_size")
         self.shuffle = shuffle
         sizes = {k: len(v) for k, v in self.arrays.items()}
@@ -62,23 +70,59 @@ class ArrayData:
                 f"of their first axis): {listed}."
             )
         if not len(self):
-            raise ValueError(f"{prefix}x has no samples: its shape is {self.x.shape}.")
+            key, array = next(iter(self.arrays.items()))
+            raise ValueError(f"{prefix}{key} has no samples: its shape is {array.shape}.")
+
+    def _enter(self, key: str, given: Any, prefix: str, count: int | None) -> None:
+        """Keep an array by its name, or several by names of their own and their arrangement."""
+        if given is None:
+            return
+        if isinstance(given, (list, tuple)) and len(given) == 1 and count == 1:
+            only = given[0]  # a list of one array, unless that is one sample
+            if isinstance(only, (np.ndarray, Tensor)) and only.ndim and self._fits(key, only):
+                given = only
+        listed = is_structure(given) if count is None else count > 1
+        if not isinstance(given, dict) and not (listed and isinstance(given, (list, tuple))):
+            self.arrays[key] = as_array(given, prefix + key)
+            return
+        if not isinstance(given, dict):
+            given = list(given)
+        pairs = given.items() if isinstance(given, dict) else enumerate(given)
+        names = {k: f"{key}[{k!r}]" for k, v in pairs if v is not None}
+        if not names:
+            raise ValueError(f"{prefix}{key} is an empty {type(given).__name__}.")
+        self.arrays |= {name: as_array(given[k], prefix + name) for k, name in names.items()}
+        self._several[key] = (
+            names if isinstance(given, dict) else [names.get(i) for i in range(len(given))]
+        )
+
+    def _fits(self, key: str, array: Any) -> bool:
+        return array.ndim > 1 if key == "x" else len(array) == len(self) > 1
+
+    def _arranged(self, key: str, arrays: dict[str, Array]) -> Any:
+        """One array, or several as they were given, or None."""
+        names = self._several.get(key) if self._several else None
+        if names is None:
+            return arrays.get(key)
+        if isinstance(names, dict):
+            return {k: arrays[name] for k, name in names.items()}
+        return [None if name is None else arrays[name] for name in names]
 
     @property
-    def x(self) -> Array:
-        return self.arrays["x"]
+    def x(self) -> Any:
+        return self._arranged("x", self.arrays)
 
     @property
-    def y(self) -> Array | None:
-        return self.arrays.get("y")
+    def y(self) -> Any:
+        return self._arranged("y", self.arrays)
 
     @property
-    def sample_weight(self) -> Array | None:
-        return self.arrays.get("sample_weight")
+    def sample_weight(self) -> Any:
+        return self._arranged("sample_weight", self.arrays)
 
     def __len__(self) -> int:
         """The number of samples."""
-        return len(self.x)
+        return len(next(iter(self.arrays.values())))
 
     @property
     def steps(self) -> int:
@@ -91,7 +135,9 @@ class ArrayData:
             parts = {k: v[index] for k, v in self.arrays.items()}
         else:
             parts = {k: v.take(index, axis=0) for k, v in self.arrays.items()}
-        return parts["x"], parts.get("y"), parts.get("sample_weight")
+        if not self._several:
+            return parts["x"], parts.get("y"), parts.get("sample_weight")
+        return tuple(self._arranged(k, parts) for k in ("x", "y", "sample_weight"))
 
     def batches(self, *address: int) -> Iterator[Batch]:
         """The batches of an epoch.
@@ -119,7 +165,7 @@ class ArrayData:
                 f"validation_split={fraction} of {len(self)} samples leaves none for {side}."
             )
         train, validation = (
-            ArrayData(*self.part(span), self.batch_size, self.shuffle, self.name)
+            ArrayData(*self.part(span), self.batch_size, self.shuffle, self.name, self._counts)
             for span in (slice(cut), slice(cut, None))
         )
         validation.shuffle = False
@@ -215,6 +261,11 @@ def class_weights(y: Any, class_weight: Mapping[int, float]) -> Array:
         raise TypeError(
             "class_weight must map class numbers to weights, as in {0: 1.0, 1: 5.0}, received "
             f"{reprlib.repr(class_weight)}."
+        )
+    if is_structure(y):
+        raise ValueError(
+            "class_weight is for models with one output. Pass sample_weight, a list with the "
+            "weights of the samples for each output."
         )
     labels = as_array(y, "y")
     if labels.ndim == 2:

@@ -6,17 +6,30 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from . import saving
 from .layers.base import Layer
 from .layers.core import InputLayer
+from .naming import unique_name
 from .serialization import register
 from .summary import summary_text
+from .symbolic import SymbolicTensor
+from .tensor import Tensor, as_tensor
+from .topology import Topology, tensors_from_config
 from .training import Trainer
+from .tree import tree_leaves, tree_map
 
 
 @register("models")
 class Model(Trainer, Layer):
     """A layer that can be trained, looked into and saved.
+
+    Made of symbolic tensors, it computes what lies between them (the functional API):
+
+        x = gt.Input((28, 28, 1))
+        h = gt.layers.Dense(100, activation="relu")(gt.layers.Flatten()(x))
+        model = gt.Model(x, gt.layers.Dense(10)(h))
 
     Subclasses make their layers in ``__init__`` and connect them in ``call(self, x)``:
 
@@ -30,14 +43,84 @@ class Model(Trainer, Layer):
                 return self.answer(self.hidden(x))
 
     Args:
+        inputs: what `Input` returned, or a list or dict of such tensors; any other symbolic tensor
+            will do, too. Only together with `outputs`.
+        outputs: what layers returned for them: a tensor, or a list or dict of tensors.
         trainable: whether an optimizer should update the weights.
-        dtype: ``"float32"`` or ``"float64"``: what floating inputs are converted to.
-        name: default: the class in snake case, numbered.
+        dtype: ``"float32"`` or ``"float64"``: what a subclass converts floating inputs to.
+        name: default: ``"functional"``, or the subclass in snake case, numbered.
+
+    Raises:
+        TypeError: something that is no symbolic tensor, or inputs without outputs.
+        ValueError: outputs that need an `Input` which is not listed, or two layers of one name.
     """
+
+    _topology: Topology | None = None
+
+    def __init__(
+        self,
+        inputs: Any = None,
+        outputs: Any = None,
+        *,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if type(self) is Model and name is None:
+            name = unique_name("functional")
+        super().__init__(trainable=trainable, dtype=dtype, name=name, **kwargs)
+        if inputs is None and outputs is None:
+            return
+        if inputs is None or outputs is None:
+            missing = "inputs" if inputs is None else "outputs"
+            raise TypeError(f"{self._where} received no {missing}: gt.Model(inputs, outputs).")
+        self._topology = Topology(inputs, outputs, self._where)
+        self._layers: list[Layer] = self._topology.layers
+        self._build_shape = tree_map(lambda t: t.shape, inputs)
+        self.built = True
+        if not trainable:
+            self.trainable = False
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """What is between inputs and outputs; subclasses override this."""
+        if self._topology is None:
+            raise TypeError(
+                f"{type(self).__name__} must define call(self, inputs), which connects its layers."
+            )
+        return self._topology.run(inputs, self._where)
+
+    def check_input(self, shape: Any) -> None:
+        """Refuse inputs that are not what the model was made for."""
+        if self._topology is not None and type(self).call is Model.call:
+            self._topology.check(shape, self._where)
+        else:
+            super().check_input(shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for a shape of the input, None where any length will do."""
+        if self._topology is not None and type(self).call is Model.call:
+            return self._topology.output_shapes(input_shape, self._where)
+        return super().compute_output_shape(input_shape)
+
+    def _convert(self, value: Any) -> Tensor:
+        if self._topology is None:
+            return super()._convert(value)
+        # Every Input knows what dtype it needs.
+        return value if isinstance(value, Tensor) else as_tensor(np.asarray(value))
 
     def build(self, input_shape: Any) -> None:
         """Create the weights of all layers, by computing once on zeros."""
         self._try(self.call, input_shape, 1)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        built = getattr(self, "built", True)
+        try:
+            return super().__call__(inputs, *args, **kwargs)
+        except BaseException:
+            if not built and type(self).build is Model.build:  # it was to be built by this call
+                self.built, self._build_shape = False, None
+            raise
 
     def _build_on(self, input_shape: Any) -> None:
         if type(self).build is not Model.build:
@@ -48,9 +131,50 @@ class Model(Trainer, Layer):
         self._build_shape = input_shape
 
     @property
+    def inputs(self) -> list[SymbolicTensor]:
+        """The symbolic inputs, one after the other.
+
+        Raises:
+            AttributeError: the model was not made of symbolic tensors.
+        """
+        return list(tree_leaves(self.input))
+
+    @property
+    def outputs(self) -> list[SymbolicTensor]:
+        """The symbolic outputs, likewise."""
+        return list(tree_leaves(self.output))
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs as they were given; of a subclass, what it was called on."""
+        return self._topology.inputs if self._topology is not None else super().input
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, likewise."""
+        return self._topology.outputs if self._topology is not None else super().output
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output for `input_shape`."""
+        if self._topology is not None:
+            return tree_map(lambda t: t.shape, self._topology.outputs)
+        return super().output_shape
+
+    @property
     def layers(self) -> list[Layer]:
-        """The layers directly in this model, in order, without its input."""
+        """The layers directly in this model, in order: of a functional one with its inputs."""
+        if self._topology is not None:
+            return list(self._topology.layers)
         return [v for v in self._owned()[1] if not isinstance(v, InputLayer)]  # type: ignore[misc]
+
+    def _output_names(self) -> list[str] | None:
+        return self._topology.output_names if self._topology is not None else None
+
+    def _counts(self) -> tuple[int | None, int | None]:
+        if self._topology is None:
+            return None, None
+        return len(self._topology.input_layers), len(self._topology.output_names)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer of this model by its name or its position.
@@ -80,17 +204,34 @@ class Model(Trainer, Layer):
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
+        batch_size: int = 32,
     ) -> None:
-        """Print the layers, their output shapes and their parameters.
+        """Print the layers: output shapes, parameters, multiply-adds, receptive fields, memory.
 
         Args:
             line_length: the width in characters. Default: as wide as it needs to be.
             print_fn: receives the text instead of `print`.
             expand_nested: also list the layers of models that are layers.
             show_trainable: add a column that says which layers are trained.
+            batch_size: the samples that memory is counted for; see `gradtape.analysis`.
         """
-        text = summary_text(self, line_length, expand_nested, show_trainable)
+        text = summary_text(self, line_length, expand_nested, show_trainable, batch_size)
         (print_fn or print)(text)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this model again, as plain data; see `Layer.get_config`."""
+        config = super().get_config()
+        if self._topology is not None and type(self).__init__ is Model.__init__:
+            config |= self._topology.get_config()
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The model that `get_config` described, with fresh weights."""
+        if "calls" not in config:
+            return super().from_config(config)
+        inputs, outputs = tensors_from_config(config)
+        return cls(inputs, outputs, **{k: config[k] for k in ("name", "trainable", "dtype")})
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model, its weights, and how it was compiled and trained so far, to one file.

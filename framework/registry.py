@@ -26,6 +26,7 @@ import numpy as np
 
 from .anomaly import check_forward, users_line
 from .errors import ShapeError
+from .operators import ToCome, deferred
 from .samples import Samples
 from .tape import NUMPY, OPS, Node, grad_mode
 from .tensor import DEFAULT_FLOAT, Tensor, as_tensor, wrap
@@ -106,7 +107,13 @@ class Op:
         return rule(gradient, output, *inputs, **settings) if rule is not None else None
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
-        inputs, settings = self.bind(args, settings)
+        try:
+            inputs, settings = self.bind(args, settings)
+            symbolic = None
+        except ToCome as found:
+            symbolic = found.tensor
+        if symbolic is not None:
+            return symbolic.defer(self, args, settings)
         arrays = [t.data for t in inputs]
         try:
             out = np.asarray(self.forward(*arrays, **settings))
@@ -187,6 +194,9 @@ class Composite:
         return f"<op {self.name}>"
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
+        symbolic = deferred(args)
+        if symbolic is not None:
+            return symbolic.defer(self, args, settings)
         return self.function(*args, **settings)
 
 
@@ -194,6 +204,9 @@ def _as_tensors(args: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """Tensors as they are, arrays wrapped, Python numbers in the dtype of what is beside them."""
     if all([isinstance(a, Tensor) for a in args]):
         return args
+    symbolic = deferred(args)
+    if symbolic is not None:
+        raise ToCome(symbolic)
     floats = [a.dtype for a in args if isinstance(a, (Tensor, np.ndarray)) and a.dtype.kind == "f"]
     weak = floats[0] if floats else None
     if _F64 in floats:

@@ -23,6 +23,7 @@ class Scores:
         loss: an identifier as for `gradtape.losses.get`, or None.
         metrics: identifiers as for `gradtape.metrics.get`, or ``"accuracy"``.
         weighted_metrics: more of them, which count each sample with its weight.
+        loss_weight: a factor for the loss.
 
     Attributes:
         loss: a `Loss`, or None.
@@ -33,7 +34,11 @@ class Scores:
     """
 
     def __init__(
-        self, loss: Any, metrics: Sequence[Any] | None, weighted_metrics: Sequence[Any] | None
+        self,
+        loss: Any,
+        metrics: Sequence[Any] | None,
+        weighted_metrics: Sequence[Any] | None,
+        loss_weight: float = 1.0,
     ) -> None:
         for key, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if given is not None and not isinstance(given, (list, tuple)):
@@ -41,7 +46,8 @@ class Scores:
                     f"{key} must be a list, as in ['accuracy'], received {given!r} of type "
                     f"{type(given).__name__}."
                 )
-        self.loss = as_loss(loss) if loss is not None else None
+        self.loss: Any = as_loss(loss) if loss is not None else None
+        self.loss_weight = loss_weight
         if self.loss is not None and self.loss.reduction in (None, "none"):
             raise ValueError(
                 f"A model cannot be trained on {self.loss!r} with reduction={self.loss.reduction}: "
@@ -53,6 +59,25 @@ class Scores:
         self._metrics: list[tuple[Metric, str, bool]] = []
         for identifier, _ in self._identifiers:  # refuse unknown names now, not when data comes
             as_metric(identifier, (1,), (1,))
+
+    def check(self, y: Any, y_pred: Any, samples: int, output: str) -> None:
+        """Refuse targets that do not fit the predictions for some of them.
+
+        Args:
+            y: all targets.
+            y_pred: the predictions for a few samples.
+            samples: how many there are.
+            output: what the predictions are called in an error.
+        """
+        shape = (samples, *y_pred.shape[1:])
+        if self.loss is not None:
+            self.loss.check(y, shape, output)
+        if y is not None:
+            self.resolve(y.shape, shape)
+
+    def judged(self, y_pred: Any, output: str) -> list[tuple[Any, Array, str]]:
+        """The losses, each with the predictions it judges and what to call them."""
+        return [] if self.loss is None else [(self.loss, y_pred.data, output)]
 
     def resolve(self, true: Shape, predicted: Shape) -> None:
         """Make the metrics, now that shapes of targets and predictions say what "accuracy" is."""

@@ -11,9 +11,9 @@ from .layers.core import InputLayer
 from .layers.input_spec import LayerError
 from .model import Model
 from .serialization import deserialize, register, serialize
-from .symbolic import SymbolicTensor
+from .symbolic import Call, SymbolicTensor
 from .tensor import Tensor, as_tensor
-from .tree import Shape, is_shape
+from .tree import Shape, is_shape, tree_leaves
 
 
 @register("models")
@@ -37,6 +37,7 @@ class Sequential(Model):
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable=trainable, name=name)
         self._layers: list[Layer] = []
+        self._chain: list[Call] = []
         for layer in layers or ():
             self._append(layer)
         self._rebuild()
@@ -45,6 +46,24 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         """The layers in order, without the `Input`."""
         return [v for v in self._layers if not isinstance(v, InputLayer)]
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input.
+
+        Raises:
+            AttributeError: its shape is not known yet.
+        """
+        return self._chain[0].inputs[0] if self._chain else super().input
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output.
+
+        Raises:
+            AttributeError: the model has not been built yet.
+        """
+        return self._chain[-1].outputs if self._chain else super().output
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end.
@@ -121,30 +140,41 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"{self._where} has no layers to build. Call add(layer) first.")
         self.check_input(input_shape)
-        shape = input_shape
-        for layer in self._layers:
-            layer._prepare(shape)
-            shape = layer.compute_output_shape(shape)
+        chain: list[Call] = []
+        x = self._first(input_shape)
+        for i, layer in enumerate(self.layers):
+            known = self._chain[i] if i < len(self._chain) else None
+            if known is not None and known.layer is layer and known.inputs[0] is x:
+                x = known.outputs
+            else:
+                x = layer(x)
+            chain.append(next(tree_leaves(x)).call)
+        self._chain = chain
+
+    def _first(self, input_shape: Any) -> Any:
+        """What the first layer is called on."""
+        first = self._layers[0]
+        if isinstance(first, InputLayer):
+            return first.output
+        if not is_shape(input_shape):
+            raise LayerError(f"{self._where} takes one input, received {len(input_shape)}.")
+        if self._chain and self._chain[0].inputs[0].shape == tuple(input_shape):
+            return self._chain[0].inputs[0]
+        return InputLayer(batch_shape=input_shape, name=f"{self.name}_input").output
 
     def check_input(self, shape: Any) -> None:
         """Refuse an input that is not what the `Input` says, but for an axis of length 1."""
         if not self._layers or not isinstance(self._layers[0], InputLayer):
             return
-        expected = self._layers[0].batch_shape
         if not is_shape(shape):
             raise LayerError(f"{self._where} takes one input, received {len(shape)}.")
-        fitted = self._layers[0].fitted(tuple(shape))
-        if len(fitted) != len(expected):
-            raise LayerError(
-                f"{self._where} expected an input of rank {len(expected)}, {expected}, received "
-                f"{tuple(shape)}."
-            )
-        for axis, (n, m) in enumerate(zip(expected[1:], fitted[1:], strict=True), start=1):
-            if n is not None and m is not None and n != m:
-                raise LayerError(
-                    f"{self._where} expected an input {expected}, received {tuple(shape)}: axis "
-                    f"{axis} is {m} instead of {n}. Was the model built for another input?"
-                )
+        self._layers[0].refuse(shape, self._where)
+
+    def _output_names(self) -> list[str] | None:
+        return [self.layers[-1].name] if self.layers else None
+
+    def _counts(self) -> tuple[int | None, int | None]:
+        return 1, 1
 
     def _convert(self, value: Any) -> Tensor:
         # The first layer knows what dtype it needs.

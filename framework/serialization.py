@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,9 @@ from .errors import unknown_name
 from .naming import snake_case
 
 T = TypeVar("T")
+
+#: In front of the names of what the zoo registers. It is loaded when first asked for.
+_ZOO = "gradtape.models>"
 
 #: Every class and function that a configuration may name, by ``"package>Name"``.
 _known: dict[str, Any] = {}
@@ -87,6 +91,8 @@ def lookup(name: str, kind: str = "object", package: str | None = None) -> Any:
     Raises:
         ValueError: nothing of that name was registered.
     """
+    if name.startswith(_ZOO) and name not in _known:
+        import_module(".models", __package__)  # registers the layers of its nets
     for candidate in (name, f"{package}>{name}", f"Custom>{name}"):
         for table in (_custom.objects, _known):
             if candidate in table:

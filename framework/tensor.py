@@ -1,6 +1,6 @@
 """`Tensor`: a NumPy array plus the recipe that made it.
 
-The arithmetic lives in `ops/`: a tensor's operators look the op up by name in `OPS`.
+The arithmetic lives in `ops/`: a tensor's operators (`operators.py`) look an op up by its name.
 """
 
 from __future__ import annotations
@@ -10,19 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from .operators import Operators, plain_index
 from .tape import NUMPY, OPS, Node, grad_mode
 
 DEFAULT_FLOAT = np.dtype(np.float32)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def _binary(name: str, swapped: bool = False) -> Callable[[Tensor, Any], Tensor]:
-    if swapped:
-        return lambda self, other: OPS[name](other, self)
-    return lambda self, other: OPS[name](self, other)
-
-
-class Tensor:
+class Tensor(Operators):
     """A NumPy array that remembers how it was computed.
 
     Args:
@@ -196,7 +191,7 @@ class Tensor:
                 "Writing into part of a tensor that requires a gradient cannot be taped. Use "
                 "gt.ops.where for a differentiable write, or write within gt.no_grad()."
             )
-        self.data[_plain_index(index)] = value.data if isinstance(value, Tensor) else value
+        self.data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
         self._version += 1
 
     # Gradients
@@ -245,85 +240,6 @@ class Tensor:
         hooks.append(hook)
         return lambda: hooks.remove(hook)
 
-    # Ops: looked up by name, so that this file knows none of them
-
-    __add__ = _binary("add")
-    __radd__ = _binary("add", swapped=True)
-    __sub__ = _binary("subtract")
-    __rsub__ = _binary("subtract", swapped=True)
-    __mul__ = _binary("multiply")
-    __rmul__ = _binary("multiply", swapped=True)
-    __truediv__ = _binary("divide")
-    __rtruediv__ = _binary("divide", swapped=True)
-    __pow__ = _binary("power")
-    __rpow__ = _binary("power", swapped=True)
-    __matmul__ = _binary("matmul")
-    __rmatmul__ = _binary("matmul", swapped=True)
-    __mod__ = _binary("mod")
-    __rmod__ = _binary("mod", swapped=True)
-    __floordiv__ = _binary("floor_divide")
-    __rfloordiv__ = _binary("floor_divide", swapped=True)
-    __lt__ = _binary("less")
-    __le__ = _binary("less_equal")
-    __gt__ = _binary("greater")
-    __ge__ = _binary("greater_equal")
-    __and__ = _binary("logical_and")
-    __or__ = _binary("logical_or")
-    __eq__ = _binary("equal")  # type: ignore[assignment]
-    __ne__ = _binary("not_equal")  # type: ignore[assignment]
-    __hash__ = object.__hash__
-
-    def __neg__(self) -> Tensor:
-        return OPS["negative"](self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return OPS["abs"](self)
-
-    def __invert__(self) -> Tensor:
-        return OPS["logical_not"](self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return OPS["getitem"](self, index=_plain_index(index))
-
-    @property
-    def T(self) -> Tensor:
-        return OPS["transpose"](self)
-
-    def astype(self, dtype: Any) -> Tensor:
-        return OPS["astype"](self, dtype=dtype)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        return OPS["reshape"](self, shape=shape[0] if len(shape) == 1 else shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        if len(axes) == 1 and not isinstance(axes[0], int):
-            axes = axes[0]
-        return OPS["transpose"](self, axes=axes or None)
-
-    def flatten(self) -> Tensor:
-        return OPS["reshape"](self, shape=(-1,))
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["sum"](self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["mean"](self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["var"](self, axis=axis, keepdims=keepdims)
-
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["max"](self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return OPS["min"](self, axis=axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None) -> Tensor:
-        return OPS["argmax"](self, axis=axis)
-
 
 def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
     """An array of a dtype that tensors hold: float32, float64, integers or bools."""
@@ -341,13 +257,6 @@ def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
         f"A tensor holds float32, float64, integers or bools, received dtype {array.dtype}. "
         "Convert it first, for example with astype('float32')."
     )
-
-
-def _plain_index(index: Any) -> Any:
-    """An index with the tensors in it replaced by their arrays."""
-    if isinstance(index, tuple):
-        return tuple(_plain_index(i) for i in index)
-    return index.data if isinstance(index, Tensor) else index
 
 
 def wrap(array: np.ndarray) -> Tensor:

@@ -11,11 +11,13 @@ import numpy as np
 from .callbacks import CallbackList, History
 from .data import ArrayData, class_weights, unpack
 from .interrupts import Interrupts
+from .outputs import arrays_of
 from .progress import Progress
 from .scores import Logs, flat, numbers_of
 from .settings import check_verbose, count_of, refuse_unknown
 from .steps import Round, Steps
 from .tape import no_grad
+from .tree import tree_leaves, tree_map
 
 Array = np.ndarray
 
@@ -53,8 +55,9 @@ class Trainer(Steps):
         """Train for a number of epochs.
 
         Args:
-            x: inputs, an array of shape (N, ...) of any numeric dtype, a tensor or a list.
-            y: targets, shape (N, ...).
+            x: inputs, an array of shape (N, ...) of any numeric dtype, a tensor or a list. For
+                several inputs a list of them, or a dict by name.
+            y: targets, shape (N, ...); for several outputs a list of them, or a dict by name.
             batch_size: samples in a step. Default: 32.
             epochs: the number of the epoch after which to stop, counted from 1.
             verbose: 0 is silent, 1 shows a bar where one can move and a line per epoch, 2 lines
@@ -65,7 +68,8 @@ class Trainer(Steps):
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to judge after each epoch.
             shuffle: whether every epoch has an order of its own.
             class_weight: from class number to the weight of its samples in the loss.
-            sample_weight: the weight of each sample in the loss, shape (N,).
+            sample_weight: the weight of each sample in the loss, shape (N,); for several outputs
+                also a list of them, or a dict by name.
             initial_epoch: the number of epochs already done, to resume a run.
             validation_batch_size: default: `batch_size`.
             validation_freq: judge after every so many epochs.
@@ -82,11 +86,12 @@ class Trainer(Steps):
         self._compiled("fit")
         epochs, first = count_of(epochs, "epochs", 0), count_of(initial_epoch, "initial_epoch", 0)
         every = count_of(validation_freq, "validation_freq")
-        data = ArrayData(x, y, sample_weight, batch_size, bool(shuffle))
+        counts = self._counts()
+        data = ArrayData(x, y, sample_weight, batch_size, bool(shuffle), counts=counts)
         validation = None
         if validation_data is not None:
             parts = unpack(validation_data, "validation_data")
-            validation = ArrayData(*parts, batch_size, name="validation_data")
+            validation = ArrayData(*parts, batch_size, name="validation_data", counts=counts)
         elif validation_split:
             data, validation = data.split(validation_split)
         if class_weight is not None:
@@ -203,7 +208,7 @@ class Trainer(Steps):
         """
         refuse_unknown(Trainer.evaluate, unknown)
         self._compiled("evaluate")
-        data = ArrayData(x, y, sample_weight, batch_size)
+        data = ArrayData(x, y, sample_weight, batch_size, counts=self._counts())
         self._inspect(data, "evaluate")
         progress = Progress(check_verbose(verbose))
         params = {"epochs": 1, "steps": data.steps, "verbose": progress.verbose}
@@ -250,7 +255,7 @@ class Trainer(Steps):
         verbose: Any = "auto",
         callbacks: Any = None,
         **unknown: Any,
-    ) -> Array:
+    ) -> Any:
         """The outputs for inputs, a batch at a time.
 
         Args:
@@ -258,31 +263,34 @@ class Trainer(Steps):
             verbose: 0 is silent; otherwise a bar runs where one can move, and leaves nothing.
 
         Returns:
-            An array of shape (N, ...), in the dtype of the model.
+            An array of shape (N, ...), in the dtype of the model; a list or dict of them if the
+            model returns several outputs so.
         """
         refuse_unknown(Trainer.predict, unknown)
-        data = ArrayData(x, batch_size=batch_size)
+        data = ArrayData(x, batch_size=batch_size, counts=self._counts())
         progress = Progress(check_verbose(verbose))
         params = {"epochs": 1, "steps": data.steps, "verbose": progress.verbose}
         everyone = CallbackList(callbacks, self, **params)
-        outputs: Array | None = None
+        outputs: Any = None
         try:
             progress.begin("Predict", data.steps)
             everyone.on_predict_begin({})
             for batch, (part, _, _) in enumerate(data.batches()):
                 everyone.on_predict_batch_begin(batch, {})
                 with no_grad():
-                    y_pred = self.predict_step(part).data
+                    y_pred = arrays_of(self.predict_step(part))
                 if outputs is None:
-                    outputs = np.empty((len(data), *y_pred.shape[1:]), y_pred.dtype)
+                    outputs = tree_map(
+                        lambda y: np.empty((len(data), *y.shape[1:]), y.dtype), y_pred
+                    )
                 start = batch * data.batch_size
-                outputs[start : start + len(part)] = y_pred
+                for whole, some in zip(tree_leaves(outputs), tree_leaves(y_pred), strict=True):
+                    whole[start : start + len(some)] = some
                 everyone.on_predict_batch_end(batch, {"outputs": y_pred})
                 progress.step({})
             everyone.on_predict_end({})
         finally:
             progress.close()
-        assert outputs is not None
         return outputs
 
     # One batch
@@ -309,14 +317,15 @@ class Trainer(Steps):
         with no_grad():
             return self._on_batch("test_on_batch", x, y, sample_weight, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Array:
-        """The outputs for one batch, an array of shape (N, ...)."""
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as `predict` returns them."""
         with no_grad():
-            return self.predict_step(ArrayData(x).x).data.copy()
+            data = ArrayData(x, counts=self._counts())
+            return tree_map(np.copy, arrays_of(self.predict_step(data.x)))
 
     def _on_batch(self, method: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
         scores = self._compiled(method)
-        data = ArrayData(x, y, sample_weight)
+        data = ArrayData(x, y, sample_weight, counts=self._counts())
         self._need_targets(data, scores, method)
         scores.reset()
         step = self.train_step if method == "train_on_batch" else self.test_step

@@ -32,7 +32,7 @@ TENSOR = (
     "tensor", "tape", "registry", "samples", "backward", "anomaly", "functional", "checkpoint",
     "tree", "random", "naming", "operators",
 )  # fmt: skip
-MODEL = ("model", "sequential", "training", "steps", "saving", "summary")
+MODEL = ("model", "sequential", "training", "steps", "saving", "summary", "analysis")
 FRONT = ("__init__", "__main__", "cli", "plot")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.

@@ -21,6 +21,17 @@ def positive(value: Any, argument: str, where: str) -> int:
     return int(value)
 
 
+def refuse(arguments: dict[str, Any], names: tuple[str, ...], where: str) -> None:
+    """Refuse arguments that a base class has, but this layer has not.
+
+    Raises:
+        TypeError: one of them is there.
+    """
+    for name in names:
+        if name in arguments:
+            raise TypeError(f"{where} has no argument {name!r}.")
+
+
 def float_dtype(dtype: Any) -> str:
     """The name of the dtype that a layer computes in.
 

@@ -20,7 +20,7 @@ import numpy as np
 from .. import initializers
 from ..errors import ShapeError
 from ..naming import name_scope, scoped, snake_case, unique_name
-from ..symbolic import Call, SymbolicTensor
+from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
 from ..tape import no_grad
 from ..tensor import Tensor, as_tensor
 from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
@@ -28,6 +28,10 @@ from ..variable import Variable
 from .arguments import float_dtype
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
+from .window import Window
+
+#: The shape of a symbolic tensor: its own, or for another input.
+ShapeOf = Callable[[SymbolicTensor], Shape]
 
 
 class _Context(threading.local):
@@ -191,8 +195,10 @@ class Layer(Owner):
         """
         if not hasattr(self, "_states"):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__().")
-        if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)):
-            return self._call_symbolic(inputs, args, training, kwargs)
+        if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)) or (
+            (args or kwargs) and next(symbolic_leaves((args, kwargs)), None) is not None
+        ):
+            return self._call_symbolic((inputs, *args), training, kwargs)
         inputs = tree_map(self._convert, inputs)
         before = _context.training
         if training is None:
@@ -242,14 +248,51 @@ class Layer(Owner):
         casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
         return as_tensor(value, self.dtype if casts else None)
 
-    def _call_symbolic(self, inputs: Any, args: Any, training: Any, settings: Any) -> Any:
-        shape = tree_map(lambda t: t.shape, inputs)
-        self._prepare(shape)
-        if training is not None:
+    def _call_symbolic(self, inputs: tuple[Any, ...], training: Any, settings: Any) -> Any:
+        if training is not None and self._takes_training:
             settings["training"] = training
-        call = Call(self, (inputs, *args), settings)
-        outputs = self.compute_output_shape(shape)
-        return shape_map(lambda s: SymbolicTensor(s, self.dtype, self.name, call), outputs)
+        self._prepare(_shapes(inputs[0], _shape_of))
+        return self._record(Call(self, inputs, settings))
+
+    def _record(self, call: Call) -> Any:
+        """The symbolic outputs of a call."""
+        return call.returns(self._output_shapes(call, _shape_of), self.dtype)
+
+    @property
+    def _calls(self) -> list[Call]:
+        return calls_of(self)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensor, or structure of them, that the layer was called on.
+
+        Raises:
+            AttributeError: it was not called on any, or more than once.
+        """
+        return self._only_call("input").inputs[0]
+
+    @property
+    def output(self) -> Any:
+        """What the layer returned for `input`, as in ``gt.Model(net.inputs, layer.output)``.
+
+        Raises:
+            AttributeError: it was not called on a symbolic tensor, or more than once.
+        """
+        return self._only_call("output").outputs
+
+    def _only_call(self, what: str) -> Call:
+        calls = self._calls
+        if len(calls) == 1:
+            return calls[0]
+        if not calls:
+            raise AttributeError(
+                f"{self._where} has no {what} yet: call it on gt.Input(...), or on the output of "
+                "a layer that was; or build the Sequential model it is in."
+            )
+        raise AttributeError(
+            f"{self._where} was called {len(calls)} times, so it has more than one {what}. "
+            "Keep the tensors that the calls return."
+        )
 
     # Shapes
 
@@ -260,21 +303,23 @@ class Layer(Owner):
         """
         return common_shape(*(self._try(self, input_shape, length) for length in (2, 3)))
 
+    def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
+        """The output shapes of a call, for these shapes of its symbolic tensors."""
+        first, *others = call.inputs
+        if next(symbolic_leaves((others, call.settings)), None) is None:
+            return self.compute_output_shape(_shapes(first, shape_of))
+        return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+
+    def _try_call(self, call: Call, shape_of: ShapeOf, length: int) -> Any:
+        inputs, settings = call.on_zeros(shape_of, length)
+        return _outputs_without_training(lambda: self(*inputs, **settings))
+
     def _try(self, function: Callable[..., Any], input_shape: Any, length: int) -> Any:
         """The output shapes of `function` on zeros, with `length` for axes that are open."""
-
-        def zeros(shape: Shape) -> Tensor:
-            # Open spatial axes should have room for a few windows.
-            sizes = [n if n is not None else length * (16 if i else 1) for i, n in enumerate(shape)]
-            return self._convert(np.zeros(sizes, self.dtype))
-
-        before, _context.training = _context.training, False
-        try:
-            with no_grad():
-                outputs = function(shape_map(zeros, input_shape))
-        finally:
-            _context.training = before
-        return tree_map(lambda t: t.shape, outputs)
+        zeros = shape_map(
+            lambda s: self._convert(np.zeros(trial_sizes(s, length), self.dtype)), input_shape
+        )
+        return _outputs_without_training(lambda: function(zeros))
 
     @property
     def input_shape(self) -> Any:
@@ -286,7 +331,34 @@ class Layer(Owner):
     @property
     def output_shape(self) -> Any:
         """The shape of the output for `input_shape`."""
+        calls = self._calls
+        if self.built and len(calls) == 1:
+            return tree_map(_shape_of, calls[0].outputs)
         return self.compute_output_shape(self.input_shape)
+
+    # What it costs, and what it sees; see `gradtape.analysis`
+
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        """How many products with weights one sample takes: by default every weight with two axes
+        or more is used once. Layers that use them more often override this.
+
+        Args:
+            input_shape, output_shape: whole numbers, but for the batch axis.
+        """
+        return sum(w.size for w in self.weights if w.ndim > 1)
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        """What one position of the output sees along the spatial axes of the input, or of one of
+        the inputs; None: all of it.
+
+        By default that is its own position if the spatial axes keep their lengths and there are no
+        weights with two axes or more, and otherwise everything.
+        """
+        if any(w.ndim > 1 for w in self.weights) or len(input_shape) != len(output_shape):
+            return None
+        axes = slice(1, None if len(input_shape) < 3 else -1)
+        same = input_shape == output_shape or input_shape[axes] == output_shape[axes]
+        return Window.point(input_shape) if same else None
 
     # Saving
 
@@ -347,6 +419,28 @@ def _once(build: Callable[..., None]) -> Callable[..., None]:
 
 
 Layer.build = _once(Layer.build)  # type: ignore[method-assign]
+
+
+def _outputs_without_training(function: Callable[[], Any]) -> Any:
+    """The shapes of what `function` returns; it leaves no tape and no traces in the layers."""
+    before, _context.training = _context.training, False
+    try:
+        with no_grad():
+            outputs = function()
+    finally:
+        _context.training = before
+    return tree_map(lambda t: t.shape, outputs)
+
+
+def _shape_of(tensor: SymbolicTensor) -> Shape:
+    return tensor.shape
+
+
+def _shapes(inputs: Any, shape_of: ShapeOf) -> Any:
+    """The shapes of a structure of symbolic tensors, with arrays among them."""
+    return tree_map(
+        lambda t: shape_of(t) if isinstance(t, SymbolicTensor) else getattr(t, "shape", ()), inputs
+    )
 
 
 def _first_shape(arguments: dict[str, Any]) -> Shape | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from .. import activations, initializers, ops
+from .. import activations, initializers, ops, regularizers
 from ..ops.geometry import per_axis
 from ..serialization import register, serialize
 from ..tensor import Tensor
 from .arguments import known_length, positive
 from .spatial import SpatialLayer, read_padding
+from .window import Window
 
 
 class Conv(SpatialLayer):
@@ -29,6 +31,7 @@ class Conv(SpatialLayer):
         use_bias: whether to add a bias per output channel.
         kernel_initializer: of the kernel, ``(k..., c_in // groups, filters)``.
         bias_initializer: of the bias, ``(filters,)``.
+        kernel_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
 
     Raises:
         ValueError: an argument out of its range, or `groups` does not divide the channels.
@@ -47,6 +50,8 @@ class Conv(SpatialLayer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
@@ -65,6 +70,8 @@ class Conv(SpatialLayer):
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.bias: Any = None
 
     def build(self, input_shape: Any) -> None:
@@ -74,11 +81,22 @@ class Conv(SpatialLayer):
                 f"{self._where}: groups must divide the input channels, received groups="
                 f"{self.groups} and {channels} channels."
             )
-        shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        shape = self.kernel_shape(channels)
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
         if self.use_bias:
-            self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.filters,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                name="bias",
+            )
         self.input_spec = self._spec(channels)
+
+    def kernel_shape(self, channels: int) -> tuple[int, ...]:
+        """The shape of the kernel for that many input channels."""
+        return (*self.kernel_size, channels // self.groups, self.filters)
 
     def move(self, inputs: Tensor) -> Tensor:
         outputs = ops.conv(
@@ -104,6 +122,16 @@ class Conv(SpatialLayer):
         )
         return self.output_of(input_shape, lengths, self.filters)
 
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        inputs = math.prod(self.kernel_size) * input_shape[self.channel_axis] // self.groups
+        return inputs * math.prod(output_shape[1:])
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        lengths = self.spatial(input_shape)
+        return Window.sliding(
+            lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
+        )
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -117,6 +145,8 @@ class Conv(SpatialLayer):
             "use_bias": self.use_bias,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
+            "kernel_regularizer": serialize(self.kernel_regularizer),
+            "bias_regularizer": serialize(self.bias_regularizer),
         }
 
 

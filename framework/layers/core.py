@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from .. import activations, initializers, ops
+from .. import activations, initializers, ops, regularizers
 from ..serialization import register, serialize
 from ..symbolic import Call, SymbolicTensor
 from ..tensor import Tensor
 from ..tree import Shape, shape_map
 from .arguments import float_dtype, known_length, positive
 from .base import Layer
-from .input_spec import InputSpec
+from .input_spec import InputSpec, LayerError
+from .window import Window
 
 
 @register("layers")
@@ -55,8 +57,8 @@ class InputLayer(Layer):
         self.dtype = np.dtype(dtype).name if whole_numbers else float_dtype(dtype)
         self.built = True
         self._build_shape = self.batch_shape
-        call = Call(self, (), {})
-        self.output = SymbolicTensor(self.batch_shape, self.dtype, self.name, call)
+        self._own_call = Call(self, (), {})
+        self._own_call.returns(self.batch_shape, self.dtype)
 
     def fitted(self, shape: Shape) -> Shape:
         """`shape` with a last axis of length 1 added or removed, if that makes the rank right."""
@@ -66,6 +68,29 @@ class InputLayer(Layer):
         if len(shape) == rank + 1 and shape[-1] == 1:
             return shape[:-1]
         return shape
+
+    def refuse(self, shape: Any, where: str) -> None:
+        """Refuse an input of another shape, but for an axis of length 1.
+
+        Args:
+            shape: of the input, None where any length will do.
+            where: the model, for the error.
+
+        Raises:
+            LayerError: the rank or the length of an axis differs.
+        """
+        expected, fitted = self.batch_shape, self.fitted(tuple(shape))
+        if len(fitted) != len(expected):
+            raise LayerError(
+                f"{where} expected an input of rank {len(expected)}, {expected}, received "
+                f"{tuple(shape)}."
+            )
+        for axis, (n, m) in enumerate(zip(expected[1:], fitted[1:], strict=True), start=1):
+            if n is not None and m is not None and n != m:
+                raise LayerError(
+                    f"{where} expected an input {expected}, received {tuple(shape)}: axis {axis} "
+                    f"is {m} instead of {n}. Was the model built for another input?"
+                )
 
     def call(self, inputs: Tensor) -> Tensor:
         shape = self.fitted(inputs.shape)
@@ -107,6 +132,7 @@ class Dense(Layer):
         use_bias: whether to add a bias.
         kernel_initializer: of the kernel, ``(inputs, units)``.
         bias_initializer: of the bias, ``(units,)``.
+        kernel_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
 
     Raises:
         ValueError: `units` is not a positive integer.
@@ -121,6 +147,8 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -129,16 +157,23 @@ class Dense(Layer):
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.bias: Any = None
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Any) -> None:
         features = known_length(input_shape, -1, "features", self._where)
         self.kernel = self.add_weight(
-            (features, self.units), self.kernel_initializer, name="kernel"
+            (features, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
         )
         if self.use_bias:
-            self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias")
+            self.bias = self.add_weight(
+                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features}, layout=("features",))
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -150,6 +185,12 @@ class Dense(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.units)
 
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        return input_shape[-1] * math.prod(output_shape[1:])
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        return Window.point(input_shape) if len(input_shape) > 2 else None
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -158,6 +199,8 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": serialize(self.kernel_initializer),
             "bias_initializer": serialize(self.bias_initializer),
+            "kernel_regularizer": serialize(self.kernel_regularizer),
+            "bias_regularizer": serialize(self.bias_regularizer),
         }
 
 

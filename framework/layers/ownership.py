@@ -33,20 +33,7 @@ class Owner:
         """The variables and layers in the attributes and their lists and dicts, once each."""
         variables: dict[int, Variable] = {}
         layers: dict[int, Owner] = {}
-
-        def collect(value: Any) -> None:
-            if isinstance(value, Variable):
-                variables[id(value)] = value
-            elif isinstance(value, Owner):
-                layers[id(value)] = value
-            elif isinstance(value, (list, tuple)):
-                for item in value:
-                    collect(item)
-            elif isinstance(value, dict):
-                for item in value.values():
-                    collect(item)
-
-        collect(vars(self))
+        _collect(vars(self), variables, layers)
         return list(variables.values()), list(layers.values())
 
     def named_variables(self) -> dict[str, Variable]:
@@ -55,37 +42,33 @@ class Owner:
         Layers count by class within their owner, whatever they are named, so that the same model
         made twice has the same keys.
         """
-        seen: set[int] = set()
         found: dict[str, Variable] = {}
-
-        def visit(owner: Owner, prefix: str) -> None:
-            seen.add(id(owner))
-            taken: Counter[str] = Counter()
-            variables, layers = owner._owned()
-            for variable in variables:
-                key = unique_name(variable.name, taken)
-                if id(variable) not in seen:
-                    seen.add(id(variable))
-                    found[prefix + key] = variable
-            for layer in layers:
-                key = unique_name(snake_case(type(layer).__name__), taken)
-                if id(layer) not in seen:
-                    visit(layer, f"{prefix}{key}/")
-
-        visit(self, "")
+        self._name_variables("", set(), found)
         return found
+
+    def _name_variables(self, prefix: str, seen: set[int], found: dict[str, Variable]) -> None:
+        seen.add(id(self))
+        taken: Counter[str] = Counter()
+        variables, layers = self._owned()
+        for variable in variables:
+            key = unique_name(variable.name, taken)
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                found[prefix + key] = variable
+        for layer in layers:
+            key = unique_name(snake_case(type(layer).__name__), taken)
+            if id(layer) not in seen:
+                layer._name_variables(f"{prefix}{key}/", seen, found)
 
     def _all_layers(self) -> list[Owner]:
         """This layer and all below it, depth first, once each."""
         found: dict[int, Owner] = {}
-
-        def visit(layer: Owner) -> None:
+        pending: list[Owner] = [self]
+        while pending:
+            layer = pending.pop()
             if id(layer) not in found:
                 found[id(layer)] = layer
-                for below in layer._owned()[1]:
-                    visit(below)
-
-        visit(self)
+                pending += reversed(layer._owned()[1])
         return list(found.values())
 
     @property
@@ -179,3 +162,21 @@ class Owner:
             raise ValueError(f"{self._where}: {'; '.join(wrong)}.")
         for variable, array in zip(own, arrays, strict=True):
             variable.assign(array)
+
+
+# Functions that call themselves are none of a method: such a closure is a circle, which would keep
+# the weights of a model that is gone until the garbage collector runs.
+
+
+def _collect(value: Any, variables: dict[int, Variable], layers: dict[int, Owner]) -> None:
+    """Add the variables and layers in a value, and in the lists and dicts in it."""
+    if isinstance(value, Variable):
+        variables[id(value)] = value
+    elif isinstance(value, Owner):
+        layers[id(value)] = value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect(item, variables, layers)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect(item, variables, layers)

@@ -9,6 +9,7 @@ from ..ops.geometry import per_axis
 from ..serialization import register
 from ..tensor import Tensor
 from .spatial import SpatialLayer, read_padding
+from .window import Window
 
 
 class Pooling(SpatialLayer):
@@ -51,6 +52,10 @@ class Pooling(SpatialLayer):
             padding=self.padding,
         )
         return self.output_of(input_shape, lengths, input_shape[self.channel_axis])
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        lengths = self.spatial(input_shape)
+        return Window.sliding(lengths, self.pool_size, self.strides, self.padding)
 
     def get_config(self) -> dict[str, Any]:
         return {

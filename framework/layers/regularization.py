@@ -1,4 +1,4 @@
-"""Layers that act while training only, against overfitting: Dropout."""
+"""Layers that act while training only, against overfitting: dropout and noise."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .. import ops, random
 from ..serialization import register
 from ..tensor import Tensor, wrap
 from .base import Layer
+from .input_spec import InputSpec
 
 
 class RandomLayer(Layer):
@@ -87,3 +88,101 @@ class Dropout(RandomLayer):
             "noise_shape": self.noise_shape,
             "seed": self.seed,
         }
+
+
+class SpatialDropout(Dropout):
+    """Dropout of whole channels, because neighbouring pixels are alike (Tompson et al., 2015).
+
+    Args:
+        rate: the share of the channels that is dropped, from 0 to 1.
+        data_format: ``"channels_last"`` for ``(N, ..., C)``, or ``"channels_first"``.
+        seed: an integer, or None for a stream of its own of the global seed.
+
+    Raises:
+        ValueError: a rate outside [0, 1], or another `data_format`.
+    """
+
+    rank: int
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        last = data_format in (None, "channels_last")
+        shape = (None, *(1,) * self.rank, None) if last else (None, None, *(1,) * self.rank)
+        super().__init__(rate, shape, seed, name=name, dtype=dtype, **kwargs)
+        if not last and data_format != "channels_first":
+            raise ValueError(
+                f"{self._where}: data_format must be 'channels_last' or 'channels_first', received "
+                f"{data_format!r}."
+            )
+        self.data_format = data_format or "channels_last"
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "data_format": self.data_format}
+        del config["noise_shape"]
+        return config
+
+
+@register("layers")
+class SpatialDropout1D(SpatialDropout):
+    rank = 1
+
+    def __init__(
+        self,
+        rate: float,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(rate, kwargs.pop("data_format", None), seed, name, dtype, **kwargs)
+
+
+@register("layers")
+class SpatialDropout2D(SpatialDropout):
+    rank = 2
+
+
+@register("layers")
+class SpatialDropout3D(SpatialDropout):
+    rank = 3
+
+
+@register("layers")
+class GaussianNoise(RandomLayer):
+    """While training, normal noise of mean 0 added to the inputs. Otherwise nothing.
+
+    Args:
+        stddev: its standard deviation, 0 or more.
+        seed: an integer, or None for a stream of its own of the global seed.
+
+    Raises:
+        ValueError: a negative `stddev`.
+    """
+
+    casts_integers = True
+
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        if isinstance(stddev, bool) or not isinstance(stddev, (int, float)) or stddev < 0:
+            raise ValueError(f"{self._where}: stddev must not be negative, received {stddev!r}.")
+        self.stddev = float(stddev)
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if not training or not self.stddev:
+            return inputs
+        noise = self.next_generator().standard_normal(inputs.shape, np.float32)
+        return inputs + wrap((noise * self.stddev).astype(inputs.dtype, copy=False))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}

@@ -1,4 +1,4 @@
-"""Layers that only rearrange: Flatten, Reshape."""
+"""Layers that only rearrange: Flatten, Reshape, Permute, RepeatVector."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from .. import ops
 from ..serialization import register
 from ..tensor import Tensor
 from ..tree import Shape
+from .arguments import positive
 from .base import Layer
 from .input_spec import InputSpec, LayerError
+from .window import Window
 
 
 @register("layers")
@@ -41,6 +43,9 @@ class Flatten(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         rest = input_shape[1:]
         return (input_shape[0], None if None in rest else math.prod(rest))
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        return Window.disorder(input_shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
@@ -85,3 +90,64 @@ class Reshape(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "target_shape": self.target_shape}
+
+
+@register("layers")
+class Permute(Layer):
+    """The axes of a sample in another order.
+
+    Args:
+        dims: the axes, counted from 1, in their new order: ``(2, 1)`` swaps the first two.
+
+    Raises:
+        ValueError: they are not the numbers from 1 on, each once.
+    """
+
+    def __init__(self, dims: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dims = tuple(int(d) for d in dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(
+                f"{self._where}: dims are the axes of a sample from 1 on, each once, received "
+                f"{dims!r}."
+            )
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.transpose(inputs, axes=(0, *self.dims))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape[axis] for axis in (0, *self.dims))
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        kept = self.dims == tuple(sorted(self.dims))
+        return Window.point(input_shape) if kept else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "dims": self.dims}
+
+
+@register("layers")
+class RepeatVector(Layer):
+    """Every sample n times along a new axis: ``(N, C)`` to ``(N, n, C)``.
+
+    Args:
+        n: how often.
+
+    Raises:
+        ValueError: it is not a positive integer.
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n = positive(n, "n", self._where)
+        self.input_spec = InputSpec(ndim=2)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.repeat(ops.expand_dims(inputs, 1), self.n, 1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], self.n, input_shape[1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "n": self.n}

@@ -65,6 +65,11 @@ class SpatialLayer(Layer):
         """The computation on ``(N, ..., C)``."""
         raise TypeError(f"{type(self).__name__} must define move(self, inputs).")
 
+    def spatial(self, shape: Shape) -> Any:
+        """The spatial axes of a shape in the layer's data format."""
+        first = 1 if self.data_format == "channels_last" else 2
+        return tuple(shape[first : first + self.rank])
+
     def windows(self, input_shape: Shape, name: str, **settings: Any) -> Shape:
         """How many windows fit along each spatial axis, None where any length will do.
 
@@ -75,8 +80,7 @@ class SpatialLayer(Layer):
         Raises:
             LayerError: not even one fits.
         """
-        first = 1 if self.data_format == "channels_last" else 2
-        lengths = input_shape[first : first + self.rank]
+        lengths = self.spatial(input_shape)
         sizes = tuple(_OPEN if n is None else n for n in lengths)
         try:
             _, counts = window_settings(self._where, (1, *sizes, 1), name, **settings)

@@ -7,11 +7,12 @@ from typing import Any
 
 from ..errors import unknown_name
 from ..serialization import deserialize
+from . import schedules
 from .adaptive import Adam, RMSprop
 from .base import Optimizer
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get"]
+__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get", "schedules"]
 
 _NAMES: dict[str, Callable[[], Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, RMSprop)}
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..serialization import register
 from .base import Array, Optimizer
+from .schedules import LearningRateSchedule
 
 
 @register("optimizers")
@@ -22,7 +23,7 @@ class Adam(Optimizer):
         w <- w - learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
     Args:
-        learning_rate: the step size.
+        learning_rate: the step size, or a schedule of it.
         beta_1, beta_2: how much of the running means of g and g^2 a step keeps.
         epsilon: keeps the quotient finite.
         amsgrad: divide by the largest v so far (Reddi et al., 2018).
@@ -31,7 +32,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | LearningRateSchedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -108,7 +109,7 @@ class RMSprop(Optimizer):
         w <- w - u
 
     Args:
-        learning_rate: the step size.
+        learning_rate: the step size, or a schedule of it.
         rho: how much of the running means of g^2 and g a step keeps.
         momentum: the share of the last step that goes into the next.
         epsilon: keeps the quotient finite.
@@ -118,7 +119,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | LearningRateSchedule = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,

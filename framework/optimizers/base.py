@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..serialization import deserialize
 from ..tensor import Tensor
 from ..variable import Variable
+from .schedules import LearningRateSchedule
 
 Array = np.ndarray
 State = dict[str, Array]
@@ -60,7 +62,8 @@ class Optimizer(ABC):
     """Base of all optimizers. A subclass defines `update`, and `slot_names` if it keeps state.
 
     Args:
-        learning_rate: the step size; `learning_rate` may be set at any time.
+        learning_rate: the step size, or a schedule of it (see `gradtape.optimizers.schedules`);
+            `learning_rate` may be set at any time.
         weight_decay: the share of a parameter, times the learning rate, that each step takes off.
         clipnorm: the norm to which the gradient of each variable is cut.
         clipvalue: the absolute value to which each element of the gradients is cut.
@@ -74,11 +77,11 @@ class Optimizer(ABC):
         ValueError: a setting out of range, or more than one way of clipping.
     """
 
-    _learning_rate: float
+    _learning_rate: float | LearningRateSchedule
 
     def __init__(
         self,
-        learning_rate: float,
+        learning_rate: float | LearningRateSchedule,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
@@ -111,17 +114,26 @@ class Optimizer(ABC):
     @property
     def learning_rate(self) -> float:
         """The step size of the next update."""
-        return self._learning_rate
+        rate = self._learning_rate
+        return rate(self.iterations) if isinstance(rate, LearningRateSchedule) else rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
+    def learning_rate(self, value: Any) -> None:
+        if isinstance(value, dict):
+            value = deserialize(value, "schedule", "schedules")
+        if isinstance(value, LearningRateSchedule):
+            self._learning_rate = value
+            return
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
             value = value.item() if isinstance(value, (np.ndarray, Tensor)) else value
             if not isinstance(value, numbers.Real):
-                raise TypeError(f"A learning rate must be a number, received {value!r}.")
+                raise TypeError(
+                    f"A learning rate must be a number or a schedule, received {value!r}."
+                )
+        value = float(value)
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"A learning rate must be finite and not negative, received {value}.")
-        self._learning_rate = float(value)
+        self._learning_rate = value
 
     @property
     def built(self) -> bool:
@@ -333,13 +345,14 @@ class Optimizer(ABC):
                 }
             )
         self.iterations = int(state["iterations"])
-        self.learning_rate = float(state["learning_rate"])
+        if not isinstance(self._learning_rate, LearningRateSchedule):  # which knows by itself
+            self.learning_rate = float(state["learning_rate"])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, without its state."""
         return {
             "name": self.name,
-            "learning_rate": self.learning_rate,
+            "learning_rate": self._learning_rate,
             "weight_decay": self.weight_decay,
             "clipnorm": self.clipnorm,
             "clipvalue": self.clipvalue,

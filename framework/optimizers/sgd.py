@@ -8,6 +8,7 @@ import numpy as np
 
 from ..serialization import register
 from .base import Array, Optimizer
+from .schedules import LearningRateSchedule
 
 
 @register("optimizers")
@@ -23,7 +24,7 @@ class SGD(Optimizer):
         w <- w + momentum v - learning_rate g                instead, if nesterov
 
     Args:
-        learning_rate: the step size.
+        learning_rate: the step size, or a schedule of it.
         momentum: the share of the last step that goes into the next, 0 to 1.
         nesterov: look ahead along the momentum (Nesterov, 1983; Sutskever et al., 2013).
         weight_decay, clipnorm, clipvalue, global_clipnorm, name: as for `Optimizer`.
@@ -34,7 +35,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: float | LearningRateSchedule = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float | None = None,

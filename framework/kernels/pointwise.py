@@ -1,0 +1,154 @@
+"""Elementwise kernels over flat arrays of whole vectors: activations and their gradients.
+
+A batch-innermost array always holds a whole number of vectors, so there is no tail. Gradients are
+taken from the output y where that is enough (tanh, sigmoid, relu), so the input need not be kept.
+"""
+
+from __future__ import annotations
+
+from .native import kernel
+from .simd import (
+    LANES,
+    SHARD,
+    add,
+    broadcast,
+    float_of,
+    fma,
+    greater,
+    load,
+    load_scalar,
+    maximum,
+    mul,
+    select,
+    store,
+    store_scalar,
+    sub,
+)
+from .vector_math import sigmoid as _sigmoid
+from .vector_math import tanh as _tanh
+
+
+@kernel
+def tanh(a):  # type: ignore[no-untyped-def]
+    """out = tanh(x). Row: out, x, count."""
+    out, x, count = a[0], a[1], a[2]
+    for i in range(0, count, LANES):
+        store(out, i, _tanh(load(x, i)))
+
+
+@kernel
+def tanh_back(a):  # type: ignore[no-untyped-def]
+    """out = g (1 - y^2). Row: out, g, y, count."""
+    out, g, y, count = a[0], a[1], a[2], a[3]
+    for i in range(0, count, LANES):
+        v = load(y, i)
+        store(out, i, mul(load(g, i), fma(v, sub(broadcast(0.0), v), broadcast(1.0))))
+
+
+@kernel
+def sigmoid(a):  # type: ignore[no-untyped-def]
+    """out = 1 / (1 + exp(-x)). Row: out, x, count."""
+    out, x, count = a[0], a[1], a[2]
+    for i in range(0, count, LANES):
+        store(out, i, _sigmoid(load(x, i)))
+
+
+@kernel
+def sigmoid_back(a):  # type: ignore[no-untyped-def]
+    """out = g y (1 - y). Row: out, g, y, count."""
+    out, g, y, count = a[0], a[1], a[2], a[3]
+    for i in range(0, count, LANES):
+        v = load(y, i)
+        store(out, i, mul(load(g, i), mul(v, sub(broadcast(1.0), v))))
+
+
+@kernel
+def relu(a):  # type: ignore[no-untyped-def]
+    """out = max(x, 0). Row: out, x, count."""
+    out, x, count = a[0], a[1], a[2]
+    for i in range(0, count, LANES):
+        store(out, i, maximum(load(x, i), broadcast(0.0)))
+
+
+@kernel
+def relu_back(a):  # type: ignore[no-untyped-def]
+    """out = g where y > 0, else 0. Row: out, g, y, count."""
+    out, g, y, count = a[0], a[1], a[2], a[3]
+    for i in range(0, count, LANES):
+        store(out, i, select(greater(load(y, i), broadcast(0.0)), load(g, i), broadcast(0.0)))
+
+
+@kernel
+def add_bias(a):  # type: ignore[no-untyped-def]
+    """out[p, c] = x[p, c] + bias[c] for all images. Row: out, x, bias, pixels, channels."""
+    out, x, bias, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+    for p in range(pixels):
+        for c in range(channels):
+            wide = broadcast(load_scalar(bias, c))
+            at = (p * channels + c) * SHARD
+            store(out, at, add(load(x, at), wide))
+            store(out, at + LANES, add(load(x, at + LANES), wide))
+
+
+@kernel
+def add_arrays(a):  # type: ignore[no-untyped-def]
+    """out = x + y. Row: out, x, y, count."""
+    out, x, y, count = a[0], a[1], a[2], a[3]
+    for i in range(0, count, LANES):
+        store(out, i, add(load(x, i), load(y, i)))
+
+
+@kernel
+def multiply_add(a):  # type: ignore[no-untyped-def]
+    """out = x + factor y. Row: out, x, y, count, bits of factor."""
+    out, x, y, count, factor = a[0], a[1], a[2], a[3], float_of(a[4])
+    for i in range(0, count, LANES):
+        store(out, i, fma(broadcast(factor), load(y, i), load(x, i)))
+
+
+@kernel
+def masked_scale(a):  # type: ignore[no-untyped-def]
+    """out = factor x y, with y of zeros and ones. Row: out, x, y, count, bits of factor."""
+    out, x, y, count, factor = a[0], a[1], a[2], a[3], float_of(a[4])
+    for i in range(0, count, LANES):
+        store(out, i, mul(mul(broadcast(factor), load(x, i)), load(y, i)))
+
+
+@kernel
+def copy_channels(a):  # type: ignore[no-untyped-def]
+    """out[p, :count] = x[p, :count], from and to places among more channels.
+
+    Row: out, x, pixels, count, channels of out, channels of x.
+    """
+    out, x, pixels, count, out_channels, x_channels = a[0], a[1], a[2], a[3], a[4], a[5]
+    for p in range(pixels):
+        to, at = p * out_channels * SHARD, p * x_channels * SHARD
+        for i in range(0, count * SHARD, LANES):
+            store(out, to + i, load(x, at + i))
+
+
+@kernel
+def scale(a):  # type: ignore[no-untyped-def]
+    """out = factor x. Row: out, x, count, bits of factor."""
+    out, x, count, factor = a[0], a[1], a[2], float_of(a[3])
+    for i in range(0, count, LANES):
+        store(out, i, mul(load(x, i), broadcast(factor)))
+
+
+@kernel
+def fill(a):  # type: ignore[no-untyped-def]
+    """out = value, any number of elements. Row: out, count, bits of value."""
+    out, count, value = a[0], a[1], float_of(a[2])
+    whole = count - count % LANES
+    for i in range(0, whole, LANES):
+        store(out, i, broadcast(value))
+    for i in range(whole, count):
+        store_scalar(out, i, value)
+
+
+@kernel
+def copy(a):  # type: ignore[no-untyped-def]
+    """out = x, a whole number of vectors. Row: out, x, count."""
+    out, x, count = a[0], a[1], a[2]
+    for i in range(0, count, LANES):
+        store(out, i, load(x, i))

@@ -1,0 +1,284 @@
+"""Depthwise and separable convolution: a kernel for each channel, then one across the channels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import activations, initializers, ops, regularizers
+from ..ops.geometry import per_axis
+from ..serialization import register, serialize
+from ..tensor import Tensor
+from .arguments import known_length, positive
+from .spatial import SpatialLayer, read_padding
+from .window import Window
+
+
+class Depthwise(SpatialLayer):
+    """What depthwise and separable convolution share: windows, and a kernel for each channel."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any,
+        padding: Any,
+        depth_multiplier: int,
+        data_format: str | None,
+        dilation_rate: Any,
+        activation: Any,
+        use_bias: bool,
+        depthwise_initializer: Any,
+        bias_initializer: Any,
+        depthwise_regularizer: Any,
+        bias_regularizer: Any,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data_format, **kwargs)
+        rank, where = self.rank, self._where
+        self.kernel_size = per_axis(kernel_size, rank, "kernel_size", where)
+        self.strides = per_axis(strides, rank, "strides", where)
+        self.padding = read_padding(padding, rank, where)
+        self.dilation_rate = per_axis(dilation_rate, rank, "dilation_rate", where)
+        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", where)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.depthwise_initializer = initializers.get(depthwise_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias: Any = None
+
+    def add_depthwise(self, input_shape: Any) -> int:
+        """Make the kernel, ``(k..., C, depth_multiplier)``; returns C times the multiplier."""
+        channels = known_length(input_shape, self.channel_axis, "channels", self._where)
+        self.depthwise_kernel = self.add_weight(
+            (*self.kernel_size, channels, self.depth_multiplier),
+            self.depthwise_initializer,
+            regularizer=self.depthwise_regularizer,
+            name="depthwise_kernel",
+        )
+        self.input_spec = self._spec(channels)
+        return channels * self.depth_multiplier
+
+    def add_bias(self, filters: int) -> None:
+        """Make the bias."""
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (filters,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
+
+    def depthwise(self, inputs: Tensor) -> Tensor:
+        """Every channel convolved with its own kernels."""
+        channels = inputs.shape[-1]
+        shape = (*self.kernel_size, 1, channels * self.depth_multiplier)
+        return ops.conv(
+            inputs,
+            ops.reshape(self.depthwise_kernel, shape=shape),
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation_rate,
+            groups=channels,
+        )
+
+    def activated(self, outputs: Tensor) -> Tensor:
+        """With bias and activation."""
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def shape_with(self, input_shape: Any, filters: int | None) -> Any:
+        """The output shape for that many filters."""
+        lengths = self.windows(
+            input_shape,
+            "kernel",
+            size=self.kernel_size,
+            strides=self.strides,
+            padding=self.padding,
+            dilation=self.dilation_rate,
+        )
+        return self.output_of(input_shape, lengths, filters)
+
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        positions = math.prod(self.spatial(output_shape))
+        return positions * sum(w.size for w in self.weights if w.ndim > 2)
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        lengths = self.spatial(input_shape)
+        return Window.sliding(
+            lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "padding": self.padding,
+            "depth_multiplier": self.depth_multiplier,
+            "dilation_rate": self.dilation_rate,
+            "activation": serialize(self.activation),
+            "use_bias": self.use_bias,
+            "depthwise_initializer": serialize(self.depthwise_initializer),
+            "bias_initializer": serialize(self.bias_initializer),
+            "depthwise_regularizer": serialize(self.depthwise_regularizer),
+            "bias_regularizer": serialize(self.bias_regularizer),
+        }
+
+
+class DepthwiseConv(Depthwise):
+    """Convolution of every channel by itself, with `depth_multiplier` kernels each.
+
+    Args:
+        kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias: as for
+            `Conv2D`.
+        depth_multiplier: kernels, and so output channels, for each input channel.
+        depthwise_initializer: of the kernel, ``(k..., C, depth_multiplier)``.
+        bias_initializer: of the bias, ``(C * depth_multiplier,)``.
+        depthwise_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        depth_multiplier: int = 1,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            depth_multiplier,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            depthwise_regularizer,
+            bias_regularizer,
+            **kwargs,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        self.add_bias(self.add_depthwise(input_shape))
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return self.activated(self.depthwise(inputs))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        channels = input_shape[self.channel_axis]
+        filters = None if channels is None else channels * self.depth_multiplier
+        return self.shape_with(input_shape, filters)
+
+
+class SeparableConv(Depthwise):
+    """Convolution in two parts: of every channel by itself, then 1x1 across the channels.
+
+    Args:
+        filters: output channels.
+        kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias: as for
+            `Conv2D`.
+        depth_multiplier: channels between the parts, for each input channel.
+        depthwise_initializer: of the first kernel, ``(k..., C, depth_multiplier)``.
+        pointwise_initializer: of the second, ``(1..., C * depth_multiplier, filters)``.
+        bias_initializer: of the bias, ``(filters,)``.
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer: what they add to the loss.
+
+    Raises:
+        ValueError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        depth_multiplier: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            kernel_size,
+            strides,
+            padding,
+            depth_multiplier,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            depthwise_regularizer,
+            bias_regularizer,
+            **kwargs,
+        )
+        self.filters = positive(filters, "filters", self._where)
+        self.pointwise_initializer = initializers.get(pointwise_initializer)
+        self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+
+    def build(self, input_shape: Any) -> None:
+        between = self.add_depthwise(input_shape)
+        self.pointwise_kernel = self.add_weight(
+            (*(1,) * self.rank, between, self.filters),
+            self.pointwise_initializer,
+            regularizer=self.pointwise_regularizer,
+            name="pointwise_kernel",
+        )
+        self.add_bias(self.filters)
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return self.activated(ops.conv(self.depthwise(inputs), self.pointwise_kernel))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.shape_with(input_shape, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "pointwise_initializer": serialize(self.pointwise_initializer),
+            "pointwise_regularizer": serialize(self.pointwise_regularizer),
+        }
+
+
+@register("layers")
+class DepthwiseConv1D(DepthwiseConv):
+    rank = 1
+
+
+@register("layers")
+class DepthwiseConv2D(DepthwiseConv):
+    rank = 2
+
+
+@register("layers")
+class SeparableConv1D(SeparableConv):
+    rank = 1
+
+
+@register("layers")
+class SeparableConv2D(SeparableConv):
+    rank = 2

@@ -1,0 +1,355 @@
+"""Normalisation: batch, layer, group, and the local response normalisation of AlexNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import initializers, ops, regularizers
+from ..ops.axes import axis_index, axis_tuple
+from ..serialization import register, serialize
+from ..tensor import Tensor, wrap
+from ..tree import Shape
+from .arguments import known_length
+from .base import Layer
+from .input_spec import InputSpec, LayerError
+from .window import Window
+
+
+class ScaledLayer(Layer):
+    """Base of the layers that end in ``gamma * x + beta``.
+
+    Args:
+        epsilon: added to the variance.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer, gamma_initializer: of beta and gamma.
+        beta_regularizer, gamma_regularizer: what they add to the loss.
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = _positive(epsilon, "epsilon", self._where)
+        self.center, self.scale = center, scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.gamma: Any = None
+        self.beta: Any = None
+
+    def add_scale(self, shape: tuple[int, ...]) -> None:
+        """Make gamma and beta."""
+        if self.scale:
+            self.gamma = self.add_weight(
+                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, name="gamma"
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                shape, self.beta_initializer, regularizer=self.beta_regularizer, name="beta"
+            )
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": serialize(self.beta_initializer),
+            "gamma_initializer": serialize(self.gamma_initializer),
+            "beta_regularizer": serialize(self.beta_regularizer),
+            "gamma_regularizer": serialize(self.gamma_regularizer),
+        }
+
+
+@register("layers")
+class BatchNormalization(ScaledLayer):
+    """Each channel to mean 0 and variance 1, then scaled and shifted (Ioffe & Szegedy, 2015).
+
+        y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
+
+    While training, mean and variance are those of the batch (over all axes but that of the
+    channels; the variance is the biased one), and the moving ones follow:
+    ``moving = momentum * moving + (1 - momentum) * batch``. Otherwise the moving ones are used. A
+    layer with ``trainable=False`` always uses, and never changes, its moving ones.
+
+    Args:
+        axis: of the channels.
+        momentum: of the moving mean and variance.
+        epsilon: added to the variance.
+        center, scale: whether to add beta, and to multiply by gamma.
+        beta_initializer, gamma_initializer, moving_mean_initializer,
+            moving_variance_initializer: of the weights, shape ``(C,)`` each.
+        beta_regularizer, gamma_regularizer: what they add to the loss.
+
+    Raises:
+        ValueError: momentum outside [0, 1], or an epsilon that is not positive.
+    """
+
+    def __init__(
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **kwargs,
+        )
+        if not 0 <= momentum <= 1:
+            raise ValueError(
+                f"{self._where}: momentum must lie between 0 and 1, received {momentum!r}."
+            )
+        self.axis = _one_axis(axis, self._where)
+        self.momentum = float(momentum)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+
+    def build(self, input_shape: Any) -> None:
+        channels = _length(input_shape, self.axis, self._where)
+        self.add_scale((channels,))
+        self.moving_mean = self.add_weight(
+            (channels,), self.moving_mean_initializer, trainable=False, name="moving_mean"
+        )
+        self.moving_variance = self.add_weight(
+            (channels,), self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        settings = {"axis": self.axis, "epsilon": self.epsilon}
+        if training and self.trainable and inputs.size:
+            self._follow(inputs.data)
+            return ops.batch_norm(inputs, self.gamma, self.beta, **settings)
+        # Copies: the moving ones may change before the backward pass.
+        mean, variance = (wrap(v.data.copy()) for v in (self.moving_mean, self.moving_variance))
+        return ops.batch_norm_inference(inputs, mean, variance, self.gamma, self.beta, **settings)
+
+    def _follow(self, x: np.ndarray) -> None:
+        """Move the moving mean and variance towards those of the batch."""
+        channels = axis_index(self.axis, x.ndim)
+        others = tuple(i for i in range(x.ndim) if i != channels)
+        mean = x.mean(axis=others, keepdims=True)
+        variance = np.square(x - mean).mean(axis=others)
+        for moving, new in ((self.moving_mean, mean.ravel()), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving.data + (1 - self.momentum) * new)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "moving_mean_initializer": serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": serialize(self.moving_variance_initializer),
+        }
+
+
+@register("layers")
+class LayerNormalization(ScaledLayer):
+    """Each sample to mean 0 and variance 1 along some axes, then scaled and shifted (Ba et al.,
+    2016).
+
+    Args:
+        axis: one axis or several, along which mean and variance are taken.
+        epsilon: added to the variance.
+        center, scale: whether to add beta, and to multiply by gamma.
+        beta_initializer, gamma_initializer: of the weights, which have the lengths of the axes.
+        beta_regularizer, gamma_regularizer: what they add to the loss.
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **kwargs,
+        )
+        self.axis = [int(a) for a in axis] if isinstance(axis, (list, tuple)) else int(axis)
+
+    def build(self, input_shape: Any) -> None:
+        axes = axis_tuple(self.axis, len(input_shape))
+        lengths = [known_length(input_shape, axis, "elements", self._where) for axis in axes]
+        self.add_scale(tuple(lengths))
+        self.input_spec = InputSpec(
+            ndim=len(input_shape), axes=dict(zip(axes, lengths, strict=True))
+        )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.layer_norm(inputs, self.gamma, self.beta, axis=self.axis, epsilon=self.epsilon)
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        rank = len(input_shape)
+        alone = rank > 2 and axis_tuple(self.axis, rank) == (rank - 1,)
+        return Window.point(input_shape) if alone else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
+@register("layers")
+class GroupNormalization(ScaledLayer):
+    """Each sample's channels in groups, every group to mean 0 and variance 1 (Wu & He, 2018).
+
+    Args:
+        groups: how many; -1 makes every channel its own (instance normalisation).
+        axis: of the channels.
+        epsilon: added to the variance.
+        center, scale: whether to add beta, and to multiply by gamma.
+        beta_initializer, gamma_initializer: of the weights, shape ``(C,)``.
+        beta_regularizer, gamma_regularizer: what they add to the loss.
+
+    Raises:
+        ValueError: the groups do not divide the channels.
+    """
+
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            **kwargs,
+        )
+        self.groups = int(groups)
+        self.axis = _one_axis(axis, self._where)
+
+    def build(self, input_shape: Any) -> None:
+        channels = _length(input_shape, self.axis, self._where)
+        groups = channels if self.groups == -1 else self.groups
+        if groups < 1 or channels % groups:
+            raise LayerError(
+                f"{self._where}: groups must divide the channels, received groups={self.groups} "
+                f"and {channels} channels."
+            )
+        self.add_scale((channels,))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
+
+    def call(self, inputs: Tensor) -> Tensor:
+        groups = inputs.shape[self.axis] if self.groups == -1 else self.groups
+        return ops.group_norm(
+            inputs, self.gamma, self.beta, groups=groups, axis=self.axis, epsilon=self.epsilon
+        )
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "groups": self.groups, "axis": self.axis}
+
+
+@register("layers")
+class LocalResponseNormalization(Layer):
+    """Each channel divided by the size of its neighbours, as in AlexNet (Krizhevsky et al., 2012,
+    section 3.3): ``b_i = a_i / (k + alpha * sum_j a_j^2)^beta`` over n channels around i.
+
+    Args:
+        n: how many neighbouring channels count, the channel itself among them.
+        k, alpha, beta: as in the formula. PyTorch divides alpha by n.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+
+    casts_integers = True
+
+    def __init__(
+        self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(n, bool) or int(n) != n or n < 1:
+            raise ValueError(f"{self._where}: n must be a positive integer, received {n!r}.")
+        self.n, self.k, self.alpha, self.beta = int(n), float(k), float(alpha), float(beta)
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.local_response_norm(inputs, n=self.n, k=self.k, alpha=self.alpha, beta=self.beta)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"n": self.n, "k": self.k, "alpha": self.alpha, "beta": self.beta}
+        return {**super().get_config(), **own}
+
+
+def _positive(value: Any, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{where}: {name} must be a positive number, received {value!r}.")
+    return float(value)
+
+
+def _one_axis(axis: Any, where: str) -> int:
+    if isinstance(axis, (list, tuple)) and len(axis) == 1:
+        axis = axis[0]
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or axis == 0:
+        raise ValueError(
+            f"{where}: axis is that of the channels, one integer other than 0, received {axis!r}."
+        )
+    return int(axis)
+
+
+def _length(shape: Shape, axis: int, where: str) -> int:
+    if not -len(shape) <= axis < len(shape):
+        raise LayerError(f"{where} normalises axis {axis}, which an input {shape} has not.")
+    return known_length(shape, axis, "channels", where)

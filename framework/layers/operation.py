@@ -1,0 +1,64 @@
+"""`Operation`: an op of `gradtape.ops` as a layer, made when one is called on a symbolic tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import unknown_name
+from ..naming import unique_name
+from ..operators import deferred
+from ..serialization import register
+from ..symbolic import Call
+from ..tape import OPS, no_grad
+from ..tensor import Tensor
+from ..tree import common_shape, tree_leaves
+from .base import Layer, ShapeOf
+
+
+@register("layers")
+class Operation(Layer):
+    """An op by its name. ``x + y`` and ``gt.ops.relu(x)`` on symbolic tensors make one.
+
+    Args:
+        op: the name of a registered op.
+
+    Raises:
+        ValueError: there is no op of that name.
+    """
+
+    def __init__(self, op: str, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        if op not in OPS:
+            raise unknown_name("op", op, OPS)
+        self.op = op
+        self.built = True
+
+    def __call__(self, *args: Any, training: bool | None = None, **settings: Any) -> Any:
+        """The op's result; arrays and settings as for the op itself."""
+        if deferred(args) is None:
+            return OPS[self.op](*args, **settings)
+        for value in tree_leaves(args):
+            if isinstance(value, Tensor) and value.requires_grad:
+                raise TypeError(
+                    f"{self.op}: a symbolic tensor met {value!r}, which would not be trained or "
+                    "saved with the model. Make a layer that owns it (add_weight), or detach() it."
+                )
+        call = Call(self, args, settings)
+        inputs, zero_settings = call.on_zeros(lambda t: t.shape, 1)
+        with no_grad():
+            tried = OPS[self.op](*inputs, **zero_settings)
+        self.dtype = next(tree_leaves(tried)).dtype.name
+        shapes = [t.shape for t in call.sources()]
+        self._build_shape = shapes[0] if len(shapes) == 1 else shapes
+        return self._record(call)
+
+    def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
+        return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"op": self.op, "name": self.name}
+
+
+def operation(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+    """What `op` will return for arguments that hold symbolic tensors."""
+    return Operation(op.name, name=unique_name(op.name))(*args, **settings)

@@ -1,0 +1,142 @@
+"""Layers that bring inputs to scale: Rescaling, Normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ops
+from ..ops.axes import axis_tuple
+from ..serialization import register, serialize
+from ..tensor import Tensor, wrap
+from .activation import Elementwise
+from .arguments import known_length
+from .input_spec import InputSpec
+
+_SMALLEST = 1e-7  # of a standard deviation, so that constant features stay finite
+
+
+@register("layers")
+class Rescaling(Elementwise):
+    """``scale * x + offset``: ``Rescaling(1 / 255)`` brings pixels to 0..1.
+
+    Args:
+        scale: a number, or one per channel.
+        offset: likewise.
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scale, self.offset = _numbers(scale), _numbers(offset)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        scale, offset = (np.asarray(v, inputs.dtype) for v in (self.scale, self.offset))
+        scaled = ops.multiply(inputs, wrap(scale))
+        return ops.add(scaled, wrap(offset)) if offset.any() else scaled
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
+
+@register("layers")
+class Normalization(Elementwise):
+    """``(x - mean) / sqrt(variance)``, by numbers that are given or that `adapt` takes from data.
+
+    Before `adapt`, mean 0 and variance 1 change nothing.
+
+    Args:
+        axis: one axis or several, each position of which has a mean and variance of its own (-1:
+            the channels); None has one of each for everything.
+        mean, variance: given numbers, of the lengths of the axes.
+        invert: turn normalised values back instead.
+
+    Raises:
+        ValueError: a mean without a variance or the other way round, or a negative variance.
+    """
+
+    def __init__(
+        self,
+        axis: Any = -1,
+        mean: Any = None,
+        variance: Any = None,
+        invert: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if (mean is None) != (variance is None):
+            raise ValueError(
+                f"{self._where} takes both mean and variance, or neither (and then adapt(data)); "
+                f"received mean={mean!r}, variance={variance!r}."
+            )
+        if axis is None:
+            self.axis: tuple[int, ...] = ()
+        else:
+            self.axis = tuple(axis) if isinstance(axis, (tuple, list)) else (int(axis),)
+        self.given = None if mean is None else (_numbers(mean), _numbers(variance))
+        if variance is not None and np.min(variance) < 0:
+            raise ValueError(f"{self._where}: a variance is not negative, received {variance!r}.")
+        self.invert = bool(invert)
+
+    def build(self, input_shape: Any) -> None:
+        axes = axis_tuple(self.axis, len(input_shape)) if self.axis else ()
+        if 0 in axes:
+            raise ValueError(f"{self._where}: axis 0 is the batch.")
+        lengths = {a: known_length(input_shape, a, "features", self._where) for a in axes}
+        self._axes = axes
+        shape = tuple(lengths[a] for a in sorted(axes))
+        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        if self.given is not None:
+            for variable, values in zip((self.mean, self.variance), self.given, strict=True):
+                variable.assign(np.broadcast_to(np.asarray(values, variable.dtype), shape))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=lengths)
+
+    def adapt(self, data: Any) -> None:
+        """Take mean and variance from data, replacing what was there.
+
+        Args:
+            data: an array of samples, shape (N, ...), of any numeric dtype.
+
+        Raises:
+            ValueError: mean and variance were given, or there are no samples.
+        """
+        if self.given is not None:
+            raise ValueError(f"{self._where} was given its mean and variance: it cannot adapt.")
+        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        if not array.size or not array.ndim:
+            raise ValueError(f"{self._where} cannot adapt to no samples: {array.shape}.")
+        self._prepare(array.shape)
+        others = tuple(i for i in range(array.ndim) if i not in self._axes)
+        mean = array.mean(axis=others, dtype=np.float64, keepdims=True)
+        variance = np.zeros(mean.shape)
+        for start in range(0, len(array), 1024):  # so that no copy of all data is made
+            variance += np.square(array[start : start + 1024] - mean).sum(
+                axis=others, keepdims=True
+            )
+        variance *= variance.size / array.size
+        self.mean.assign(mean.reshape(self.mean.shape))
+        self.variance.assign(variance.reshape(self.variance.shape))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        shape = tuple(n if i in self._axes else 1 for i, n in enumerate(inputs.shape))
+        mean = self.mean.data.reshape(shape)
+        deviation = np.maximum(np.sqrt(self.variance.data), _SMALLEST).reshape(shape)
+        if self.invert:
+            return inputs * wrap(deviation) + wrap(mean.copy())
+        return (inputs - wrap(mean.copy())) / wrap(deviation)
+
+    def get_config(self) -> dict[str, Any]:
+        mean, variance = self.given or (None, None)
+        return {
+            **super().get_config(),
+            "axis": serialize(self.axis) or None,
+            "mean": mean,
+            "variance": variance,
+            "invert": self.invert,
+        }
+
+
+def _numbers(value: Any) -> Any:
+    """A number, or nested lists of them, as plain Python values."""
+    return np.asarray(value, np.float64).tolist()

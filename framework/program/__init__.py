@@ -1,0 +1,34 @@
+"""A training step as a flat list of kernel calls: made once, then run without the interpreter.
+
+graph       what a model computes, as data
+lowering    from a graph to instructions, a family of ops a file
+build       instructions on named buffers
+memory      where buffers lie
+program     instructions with addresses, for one batch size
+threads     who runs them
+step        training, testing, predicting
+"""
+
+from __future__ import annotations
+
+from . import normalizing, products, shaping  # noqa: F401  (they register their lowerings)
+from .graph import NotNative, graph_of, reasons
+from .native import Native, enabled
+from .optimizing import Update
+from .step import Step
+from .threads import set_threads
+from .warmup import warmup
+from .winograd import set_winograd
+
+__all__ = [
+    "Native",
+    "NotNative",
+    "Step",
+    "Update",
+    "enabled",
+    "graph_of",
+    "reasons",
+    "set_threads",
+    "set_winograd",
+    "warmup",
+]

@@ -1,0 +1,221 @@
+"""From a graph to instructions: the forward pass of a shard, its loss, and the way back.
+
+Each op has one lowering, a class with `forward` and `backward`, in the table `LOWERINGS`, beside
+the others of its family. They emit instructions through a `Lowering`, which knows where the values,
+the gradients and the variables are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..kernels import pointwise, shards
+from ..kernels.simd import SHARD
+from .build import COUNT, Buffer, Build, Ref
+from .graph import Graph, Node, NotNative
+
+LOWERINGS: dict[str, OpLowering] = {}
+
+
+class OpLowering:
+    """How an op becomes instructions.
+
+    Attributes:
+        reads_output: whether `backward` needs the op's output.
+        reads_input: whether `backward` needs the op's input.
+        in_place: whether the output may take the place of the input.
+    """
+
+    reads_output = False
+    reads_input = False
+    in_place = False
+
+    def prepare(self, low: Lowering, node: Node) -> None:
+        """Emit what depends on the variables only, as tasks that run once before the shards."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        raise NotImplementedError
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        raise NotImplementedError
+
+
+def lowers(op: str) -> Callable[[type[OpLowering]], type[OpLowering]]:
+    """Register the lowering of an op."""
+
+    def enter(cls: type[OpLowering]) -> type[OpLowering]:
+        LOWERINGS[op] = cls()
+        return cls
+
+    return enter
+
+
+class Lowering:
+    """A graph on its way to instructions.
+
+    Args:
+        graph: what to compute.
+        offsets: of each trainable variable in the flat vector, in elements.
+        slot: elements of the flat vector.
+        pixels: bytes of an element of the input: 4 (float32) or 1 (uint8).
+        batch: samples in a batch.
+
+    Attributes:
+        masks: of the values that dropout makes.
+        drawn: what has to be drawn before each run: a buffer from outside, and a function.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        batch: int,
+        offsets: dict[Any, int],
+        slot: int = 0,
+        pixels: int = 4,
+    ) -> None:
+        self.graph = graph
+        self.batch = batch
+        self.shards = -(-batch // SHARD)
+        self.masks: dict[int, Buffer] = {}
+        self.drawn: list[tuple[Buffer, Callable[[], Any]]] = []
+        self.build = Build()
+        self.offsets = offsets
+        self.slot = self.build.buffer(slot, "gradients of a group", "slot") if slot else None
+        self.pixels = pixels
+        self.values: dict[int, Buffer] = {}
+        self.gradients: dict[int, Buffer] = {}
+        self._fixed: dict[Any, Buffer] = {}
+        self._packed: dict[Any, Buffer] = {}
+        self._wanted = self._values_that_need_gradients() if slot else set()
+        (top, bottom), (left, right) = graph.border
+        shape = graph.shapes[0]
+        if top + bottom + left + right:
+            height, width, channels = shape
+            shape = (height - top - bottom, width - left - right, channels)
+        #: Elements of a sample as it comes from outside.
+        self.sample = shape
+        size = math.prod(shape) * SHARD
+        self.input = self.build.buffer(size, "input", "outside", width=pixels)
+
+    # Sizes and places
+
+    def size(self, value: int) -> int:
+        """Elements of a value for a whole shard."""
+        return math.prod(self.graph.shapes[value]) * SHARD
+
+    def variable(self, variable: Any) -> Buffer:
+        """The memory of a variable."""
+        if variable not in self._fixed:
+            array = variable.data
+            if array.dtype != np.float32 or not array.flags.c_contiguous:
+                raise NotNative(f"{variable.path} is not a contiguous float32 array")
+            self._fixed[variable] = self.build.fixed(array.ctypes.data, array.size, variable.path)
+        return self._fixed[variable]
+
+    def slot_of(self, variable: Any) -> Ref | None:
+        """Where to add the gradient of a variable; None if it is not trained."""
+        if self.slot is None or variable not in self.offsets:
+            return None
+        return self.slot.at(self.offsets[variable], variable.size)
+
+    def packed(self, key: Any, size: int) -> Buffer:
+        """Memory for a form of a variable that `prepare` fills; it outlives the step."""
+        if key not in self._packed:
+            self._packed[key] = self.build.buffer(size, f"packed {key[1]}", "packed")
+        return self._packed[key]
+
+    def has_packed(self, key: Any) -> bool:
+        return key in self._packed
+
+    # Values
+
+    def output(self, node: Node) -> Buffer:
+        """Room for the output of a node."""
+        made = self.build.buffer(self.size(node.output), f"{node.layer}: {node.op}")
+        self.values[node.output] = made
+        return made
+
+    def output_in_place(self, node: Node) -> Buffer:
+        """The input's room where nobody needs the input any more, else new room."""
+        value = node.inputs[0]
+        source = next((n for n in self.graph.nodes if n.output == value), None)
+        if source is None or len(self.graph.consumers(value)) > 1:
+            return self.output(node)
+        if LOWERINGS[source.op].reads_output or source.settings.get("relu"):
+            return self.output(node)
+        if source.op == "reshape":  # its room is that of another value
+            return self.output(node)
+        self.values[node.output] = self.values[value]
+        return self.values[value]
+
+    # Gradients
+
+    def _values_that_need_gradients(self) -> set[int]:
+        wanted: set[int] = set()
+        for node in self.graph.nodes:
+            trained = any(v in self.offsets for v in node.variables.values())
+            if trained or any(v in wanted for v in node.inputs):
+                wanted.add(node.output)
+        return wanted
+
+    def needs_gradient(self, value: int) -> bool:
+        return value in self._wanted
+
+    def give(self, value: int, emit: Callable[[Buffer], None]) -> None:
+        """Add to the gradient of a value what `emit` writes into a buffer."""
+        if not self.needs_gradient(value):
+            return
+        size = self.size(value)
+        buffer = self.build.buffer(size, f"gradient of value {value}")
+        emit(buffer)
+        if value in self.gradients:
+            total = self.gradients[value]
+            self.build.emit(pointwise.add_arrays, total, total, buffer, size)
+        else:
+            self.gradients[value] = buffer
+
+    def pass_on(self, value: int, gradient: Buffer) -> None:
+        """Let a buffer that is no longer needed for its own value be the gradient of this one."""
+        if not self.needs_gradient(value):
+            return
+        if value in self.gradients:
+            total = self.gradients[value]
+            self.build.emit(pointwise.add_arrays, total, total, gradient, self.size(value))
+        else:
+            self.gradients[value] = gradient
+
+    # The whole
+
+    def gather(self) -> None:
+        """Bring the samples of the shard into the first value."""
+        (top, _), (left, _) = self.graph.border
+        # Its border and its empty lanes are zero from the start: only this kernel writes it.
+        buffer = self.build.buffer(self.size(0), "input of the shard", "pinned")
+        self.values[0] = buffer
+        images = len(self.sample) == 3
+        height, width, channels = self.sample if images else (1, 1, math.prod(self.sample))
+        pitch = self.graph.shapes[0][1] if images else 1
+        kernel = shards.gather if self.pixels == 4 else shards.gather_bytes
+        self.build.emit(
+            kernel, buffer, self.input, COUNT, height, width, channels, top, left, pitch
+        )
+
+    def forward(self) -> None:
+        for node in self.graph.nodes:
+            self.build.note = f"{node.layer}: {node.op}"
+            LOWERINGS[node.op].forward(self, node)
+
+    def backward(self) -> None:
+        for node in reversed(self.graph.nodes):
+            if node.output in self.gradients:
+                self.build.note = f"{node.layer}: {node.op}, back"
+                LOWERINGS[node.op].backward(self, node)
+
+    def prepare(self) -> None:
+        for node in self.graph.nodes:
+            self.build.note = f"{node.layer}: {node.op}, weights"
+            LOWERINGS[node.op].prepare(self, node)

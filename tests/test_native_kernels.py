@@ -1,0 +1,262 @@
+"""The native kernels against float64, through the smallest program that uses them.
+
+Every case is run at batch sizes around the length of a shard, with canaries around every buffer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradtape as gt
+from gradtape import program
+from gradtape.kernels import updates
+from gradtape.kernels.peak import peak
+
+Array = np.ndarray
+L = gt.layers
+BATCHES = (1, 2, 15, 16, 17, 31, 33, 127)
+EPS = float(np.finfo(np.float32).eps)
+
+
+def _net(layers: Callable[[Any], list[Any]], shape: tuple[int, ...], dtype: str) -> gt.Sequential:
+    gt.utils.set_random_seed(3)
+    return gt.Sequential(
+        [gt.Input(shape, dtype=dtype), *layers({"dtype": dtype}), L.Flatten(dtype=dtype)]
+    )
+
+
+#: name: the layers, the shape of a sample, and the most products in a sum of one sample.
+CASES: dict[str, tuple[Callable[[Any], list[Any]], tuple[int, ...], int]] = {
+    "dense": (lambda d: [L.Dense(7, **d)], (5,), 5),
+    "dense_wide": (lambda d: [L.Dense(37, activation="relu", **d)], (19,), 37),
+    "dense_chain": (lambda d: [L.Dense(33, activation="tanh", **d), L.Dense(3, **d)], (9,), 40),
+    "conv": (lambda d: [L.Conv2D(4, 3, **d)], (6, 7, 2), 200),
+    "conv_padded": (lambda d: [L.Conv2D(5, 3, padding="same", **d)] * 1, (5, 6, 5), 200),
+    "conv_twice": (
+        lambda d: [
+            L.Conv2D(6, 5, padding=2, activation="tanh", **d),
+            L.Conv2D(7, 3, activation="relu", **d),
+        ],
+        (9, 8, 1), 400,
+    ),
+    "conv_whole": (lambda d: [L.Conv2D(6, 3, **d), L.Conv2D(9, (3, 2), **d)], (5, 4, 2), 120),
+    "conv_strided": (
+        lambda d: [L.Conv2D(3, 1, **d), L.Conv2D(5, 3, strides=2, padding="same", **d)],
+        (9, 8, 2), 300,
+    ),
+    "conv_strides_skip": (
+        lambda d: [L.Conv2D(3, 1, **d), L.Conv2D(4, (2, 1), strides=(3, 2), **d)],
+        (8, 7, 2), 200,
+    ),
+    "conv_dilated": (
+        lambda d: [L.Conv2D(3, 1, **d), L.Conv2D(4, 3, dilation_rate=2, padding="same", **d)],
+        (7, 8, 2), 300,
+    ),
+    "conv_uneven_padding": (
+        lambda d: [L.Conv2D(3, 1, **d), L.Conv2D(4, 3, padding=((2, 0), (1, 2)), **d)],
+        (5, 6, 2), 300,
+    ),
+    "conv_many_channels": (
+        lambda d: [
+            L.Conv2D(33, 3, padding=1, activation="relu", **d),
+            L.Conv2D(35, 3, padding=1, **d),
+        ],
+        (5, 6, 3), 1300,
+    ),
+    "conv_winograd": (
+        lambda d: [
+            L.Conv2D(16, 1, **d),
+            L.Conv2D(24, 3, padding=1, activation="tanh", **d),  # relu may flip near 0
+            L.Conv2D(16, 3, padding=((0, 2), (2, 1)), **d),
+        ],
+        (6, 9, 2), 4000,
+    ),
+    "batch_norm": (
+        lambda d: [
+            L.Conv2D(5, 3, **d),
+            L.BatchNormalization(**d),
+            L.Activation("relu", **d),
+            L.Conv2D(4, 1, **d),
+            L.BatchNormalization(scale=False, center=False, **d),
+        ],
+        (6, 5, 2), 2000,
+    ),
+    "average": (lambda d: [L.Conv2D(3, 1, **d), L.AveragePooling2D(2, **d)], (6, 4, 2), 40),
+    "average_overlapping": (
+        lambda d: [L.Conv2D(3, 1, **d), L.AveragePooling2D(3, strides=2, padding="same", **d)],
+        (6, 7, 2), 60,
+    ),
+    "average_rest": (lambda d: [L.Conv2D(3, 1, **d), L.AveragePooling2D(2, **d)], (5, 7, 2), 60),
+    "max": (lambda d: [L.Conv2D(3, 1, **d), L.MaxPooling2D(2, **d)], (6, 4, 2), 40),
+    "max_overlapping": (
+        lambda d: [L.Conv2D(3, 1, **d), L.MaxPooling2D(3, strides=2, padding="same", **d)],
+        (6, 7, 2), 60,
+    ),
+    "max_after_relu": (
+        lambda d: [L.Conv2D(4, 3, activation="relu", **d), L.MaxPooling2D(2, **d)],
+        (6, 6, 2), 100,
+    ),
+    "global_average": (
+        lambda d: [L.Conv2D(3, 3, **d), L.GlobalAveragePooling2D(**d)], (5, 6, 2), 100,
+    ),
+    "sigmoid": (
+        lambda d: [L.Conv2D(3, 1, **d), L.Activation("sigmoid", **d), L.Activation("relu", **d)],
+        (3, 4, 2), 30,
+    ),
+    "softmax_inside": (
+        lambda d: [L.Dense(6, activation="softmax", **d), L.Dense(4, **d)], (5,), 30,
+    ),
+}  # fmt: skip
+
+
+def _gradients(model: gt.Sequential, x: Array, y: Array) -> tuple[Array, list[Array]]:
+    """Predictions and gradients, eagerly."""
+    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
+    predictions = model(x, training=True)
+    loss(y, predictions).backward()
+    found = [v.grad.data for v in model.trainable_variables]
+    for v in model.trainable_variables:
+        v.zero_grad()
+    return predictions.data, found
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("case", CASES)
+def test_kernels_agree_with_float64_and_stay_in_their_buffers(case: str, batch: int) -> None:
+    layers, shape, products = CASES[case]
+    single, double = (_net(layers, shape, d) for d in ("float32", "float64"))
+    double.set_weights([w.astype(np.float64) for w in single.get_weights()])
+    rng = np.random.default_rng(batch)
+    if case == "batch_norm" and batch == 1:
+        batch = 3  # two inputs with one pixel each have no variance to speak of
+    for v, w in zip(single.trainable_variables, double.trainable_variables, strict=True):
+        v.assign(rng.normal(size=v.shape, scale=0.5).astype(np.float32))
+        w.assign(v.data.astype(np.float64))
+    x = rng.normal(size=(batch, *shape)).astype(np.float32)
+    classes = single.output_shape[-1]
+    y = rng.integers(0, classes, batch)
+    exact, gradients = _gradients(double, x.astype(np.float64), y)
+
+    optimizer = gt.optimizers.SGD(0.0)
+    optimizer.build(single.trainable_variables)
+    update = program.Update(optimizer, single.trainable_variables)
+    graph = program.graph_of(single, shape)
+    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
+    step = program.Step(graph, batch, np.float32, loss, update, guard=64)
+    for _ in range(2):  # nothing may be left over from the run before
+        _, predictions = step.run(x, y)
+        step.program.check_canaries()
+    scale = 1 + np.abs(exact).max()
+    bound = 4 * np.sqrt(products) * EPS
+    assert np.abs(predictions - exact).max() <= bound * scale
+    total = step.program.gradient()
+    for variable, gradient in zip(single.trainable_variables, gradients, strict=True):
+        start = update.offsets[variable]
+        got = total[start : start + variable.size].reshape(variable.shape)
+        # every term may be as large as these; they are summed over the batch as well
+        size = np.abs(gradient).max() + scale / 4
+        assert np.abs(got - gradient).max() <= bound * size, variable.path
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 33])
+@pytest.mark.parametrize(
+    ("optimizer", "kernel"),
+    [
+        (lambda: gt.optimizers.SGD(0.1), updates.sgd),
+        (lambda: gt.optimizers.SGD(0.1, momentum=0.9), updates.momentum),
+        (lambda: gt.optimizers.SGD(0.1, momentum=0.9, nesterov=True), updates.momentum),
+        (lambda: gt.optimizers.Adam(0.01), updates.adam),
+        (lambda: gt.optimizers.Adam(0.01, weight_decay=0.01), None),
+        (lambda: gt.optimizers.SGD(0.1, global_clipnorm=0.1), None),
+        (lambda: gt.optimizers.RMSprop(0.01), None),
+    ],
+    ids=["sgd", "momentum", "nesterov", "adam", "decay", "clipped", "rmsprop"],
+)
+def test_optimizer_steps_are_those_of_numpy(optimizer: Any, kernel: Any, count: int) -> None:
+    shape = (3,)
+    models = [gt.Sequential([gt.Input(shape), L.Dense(count)]) for _ in range(2)]
+    models[1].set_weights(models[0].get_weights())
+    native, eager = optimizer(), optimizer()
+    for model, o in zip(models, (native, eager), strict=True):
+        o.build(model.trainable_variables)
+    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
+    update = program.Update(native, models[0].trainable_variables)
+    assert update.kernel is kernel
+    step = program.Step(program.graph_of(models[0], shape), 40, np.float32, loss, update, guard=64)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        x = rng.normal(size=(40, *shape)).astype(np.float32)
+        y = rng.integers(0, count, 40)
+        step.run(x, y)
+        _, gradients = _gradients(models[1], x, y)
+        eager.apply(gradients, models[1].trainable_variables)
+    for v, w in zip(*(m.trainable_variables for m in models), strict=True):
+        np.testing.assert_allclose(v.data, w.data, rtol=2e-5, atol=2e-6)
+    assert native.iterations == eager.iterations == 4
+
+
+def test_the_peak_is_a_speed() -> None:
+    assert peak(repetitions=50, rounds=2) > 0.1
+
+
+_ONE_STEP = """
+import numpy as np
+import gradtape as gt
+from gradtape import program
+L = gt.layers
+layers = [L.Conv2D(3, 3, activation="tanh"), L.MaxPooling2D(2), L.Flatten()]
+model = gt.Sequential([gt.Input((6, 6, 2)), *layers, L.Dense(4, activation="softmax")])
+model.compile(gt.optimizers.SGD(0.1), gt.losses.SparseCategoricalCrossentropy())
+variables = model.trainable_variables
+model.optimizer.build(variables)
+before = model.get_weights()
+x = np.sin(np.arange(5 * 72, dtype=np.float32)).reshape(5, 6, 6, 2)
+y = np.arange(5) % 4
+graph, update = program.graph_of(model, (6, 6, 2)), program.Update(model.optimizer, variables)
+step = program.Step(graph, 5, np.float32, model._scores.loss, update, 1, guard=64)
+loss, _ = step.run(x, y)
+step.program.check_canaries()
+after = model.get_weights()
+model.set_weights(before)
+model._native = False
+assert abs(model.train_on_batch(x, y) - loss) < 1e-5
+assert max(abs(a - b).max() for a, b in zip(after, model.get_weights())) < 1e-6
+print("right")
+"""
+
+
+def _in_another_process(**environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _ONE_STEP],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_program_runs_slowly_without_compilation() -> None:
+    assert _in_another_process(NUMBA_DISABLE_JIT="1") == "right"
+
+
+def test_a_damaged_cache_costs_a_compilation_only(tmp_path: Path) -> None:
+    assert _in_another_process(NUMBA_CACHE_DIR=str(tmp_path)) == "right"
+    files = [p for p in tmp_path.rglob("*") if p.suffix in (".nbi", ".nbc")]
+    assert files
+    for path in files:
+        path.write_bytes(path.read_bytes()[:50] + b"damaged")
+    assert _in_another_process(NUMBA_CACHE_DIR=str(tmp_path)) == "right"
+
+
+def test_nowhere_to_write_a_cache_costs_a_compilation_only() -> None:
+    assert _in_another_process(NUMBA_CACHE_DIR=os.devnull + "/nowhere") == "right"

@@ -1,0 +1,95 @@
+"""Rescaling and Normalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradtape as gt
+from gradtape import layers
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(3, 2, size=(50, 4, 5, 3)).astype("f")
+
+
+def test_rescaling_of_pixels() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    y = layers.Rescaling(1 / 127.5, -1)(pixels)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y.numpy(), pixels / 127.5 - 1, atol=1e-6)
+    colours = layers.Rescaling([1.0, 2.0, 3.0], [0, 0, 1])(X)
+    np.testing.assert_allclose(colours.numpy(), X * [1, 2, 3] + [0, 0, 1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("axis", "others", "shape"),
+    [(-1, (0, 1, 2), (3,)), ((1, 3), (0, 2), (4, 3)), (None, (0, 1, 2, 3), ())],
+)
+def test_adapting_takes_mean_and_variance_from_the_data(axis: Any, others: Any, shape: Any) -> None:
+    layer = layers.Normalization(axis)
+    layer.adapt(X)
+    np.testing.assert_allclose(layer.mean.data, X.mean(axis=others), rtol=1e-5)
+    np.testing.assert_allclose(layer.variance.data, X.var(axis=others), rtol=1e-4)
+    assert layer.mean.shape == shape
+    y = layer(X).numpy()
+    np.testing.assert_allclose(y.mean(axis=others), 0, atol=1e-4)
+    np.testing.assert_allclose(y.std(axis=others), 1, rtol=1e-4)
+    assert layer.trainable_weights == []
+
+
+def test_adapting_to_many_samples_is_exact() -> None:
+    data = RNG.integers(0, 255, size=(3000, 2)).astype(np.uint8)
+    layer = layers.Normalization(dtype="float64")
+    layer.adapt(data)
+    np.testing.assert_allclose(layer.variance.data, data.var(axis=0), rtol=1e-12)
+
+
+def test_given_numbers_and_the_way_back() -> None:
+    there = layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16])
+    np.testing.assert_allclose(there(X).numpy(), (X - [1, 2, 3]) / [2, 3, 4], rtol=1e-5, atol=1e-6)
+    back = layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16], invert=True)
+    np.testing.assert_allclose(back(there(X)).numpy(), X, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="was given its mean and variance"):
+        there.adapt(X)
+
+
+def test_constant_features_stay_finite() -> None:
+    layer = layers.Normalization()
+    layer.adapt(np.ones((5, 2)))
+    np.testing.assert_array_equal(layer(np.ones((1, 2))).numpy(), 0)
+
+
+def test_what_was_adapted_is_saved(tmp_path: Any) -> None:
+    layer = layers.Normalization()
+    layer.adapt(X)
+    model = gt.Sequential([gt.Input((4, 5, 3)), layer, layers.Flatten(), layers.Dense(1)])
+    model.save(tmp_path / "m.npz")
+    again = gt.load_model(tmp_path / "m.npz")
+    np.testing.assert_array_equal(model(X).numpy(), again(X).numpy())
+    np.testing.assert_allclose(again.layers[0].mean.data, X.mean(axis=(0, 1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Rescaling([0.5, 1.0], 2.0, name="r"),
+        layers.Normalization((1, 3)),
+        layers.Normalization(None, 1.0, 2.0, invert=True),
+    ],
+)
+def test_they_are_made_again_from_their_configuration(layer: Any) -> None:
+    config = gt.saving.serialize(layer)
+    assert gt.saving.serialize(gt.saving.deserialize(config)) == config
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ValueError, match="both mean and variance"):
+        layers.Normalization(mean=1.0)
+    with pytest.raises(ValueError, match="variance is not negative"):
+        layers.Normalization(mean=1.0, variance=-1.0)
+    with pytest.raises(ValueError, match="axis 0 is the batch"):
+        layers.Normalization(0).adapt(X)
+    with pytest.raises(ValueError, match="cannot adapt to no samples"):
+        layers.Normalization().adapt(X[:0])
