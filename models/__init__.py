@@ -12,15 +12,57 @@ from typing import Any
 from gradtape import Model, Sequential, load_model
 from gradtape.errors import unknown_name
 
+from .alexnet import AlexNet, AlexNetSmall
+from .densenet import DenseNetSmall
+from .digit_codes import RBFPenalty
+from .googlenet import GoogLeNet, GoogLeNetSmall
 from .lenet import LeNet5, LeNetGluon
-
-__all__ = ["ZOO", "LeNet5", "LeNetGluon", "Model", "Sequential", "build", "load_model"]
+from .mlp import MLP
+from .nin import NiN
+from .resnet import ResNet18, ResNet20, ResNet32, ResNet34, ResNet50, ResNet56
+from .vgg import VGG11, VGG13, VGG16, VGG19, VGGSmall
 
 #: Every net by its name in lower case.
-ZOO: dict[str, Callable[..., Model]] = {net.__name__.lower(): net for net in (LeNet5, LeNetGluon)}
+ZOO: dict[str, Callable[..., Model]] = {
+    net.__name__.lower(): net
+    for net in (
+        *(MLP, LeNet5, LeNetGluon, AlexNet, AlexNetSmall, VGG11, VGG13, VGG16, VGG19, VGGSmall),
+        *(NiN, GoogLeNet, GoogLeNetSmall, ResNet18, ResNet34, ResNet50),
+        *(ResNet20, ResNet32, ResNet56, DenseNetSmall),
+    )
+}
+
+__all__ = [
+    "MLP",
+    "VGG11",
+    "VGG13",
+    "VGG16",
+    "VGG19",
+    "ZOO",
+    "AlexNet",
+    "AlexNetSmall",
+    "DenseNetSmall",
+    "GoogLeNet",
+    "GoogLeNetSmall",
+    "LeNet5",
+    "LeNetGluon",
+    "Model",
+    "NiN",
+    "RBFPenalty",
+    "ResNet18",
+    "ResNet20",
+    "ResNet32",
+    "ResNet34",
+    "ResNet50",
+    "ResNet56",
+    "Sequential",
+    "VGGSmall",
+    "build",
+    "load_model",
+]
 
 
-def build(name: str, **settings: Any) -> Model:
+def build(name: str, /, **settings: Any) -> Model:
     """A new net of the zoo.
 
     Args:

@@ -8,35 +8,44 @@ from typing import Any
 
 import gradtape as gt
 
+from ._sizes import image_shape
+from .lenet_1998 import layers_of_1998
+
 
 def LeNet5(
     input_shape: tuple[int, int, int] = (28, 28, 1),
     classes: int = 10,
     activation: Any = "tanh",
     classifier_activation: Any = "softmax",
+    original: bool = False,
     name: str = "lenet5",
 ) -> gt.Sequential:
     """LeNet-5: 61,706 parameters at its size, 32x32x1, and at 28x28x1, which it pads by 2.
 
-    As in the paper, but for its last layer (dense instead of radial basis functions), and for C3,
-    which sees all maps of S2.
+    As it is taught: means instead of the trainable subsampling of the paper, a C3 that sees all
+    maps of S2, and a dense output instead of radial basis functions. With `original` it has all
+    three, and 60,000 parameters to train: 156 (C1) + 12 + 1,516 + 32 + 48,120 + 10,164 (F6). Its
+    outputs are minus the paper's penalties; train it with ``gt.models.RBFPenalty()``.
 
     Args:
         input_shape: ``(height, width, channels)``; from 32x32 on nothing is padded.
         classes: the length of the output.
         activation: of the hidden layers.
         classifier_activation: of the output; ``None`` returns logits.
+        original: the net of 1998 to the letter, with the activations and output it had.
         name: of the model.
 
     Raises:
-        ValueError: the input is too small.
+        ValueError: the input is smaller than 28x28, or `original` and more than ten classes.
     """
-    _check(input_shape, "LeNet5", 28)
-    padding = 2 if min(input_shape[:2]) < 32 else 0
+    shape = image_shape(name, input_shape, 28)
+    padding = 2 if min(shape[:2]) < 32 else 0
+    if original:
+        return gt.Sequential(layers_of_1998(shape, classes, padding), name=name)
     layers = gt.layers
     return gt.Sequential(
         [
-            gt.Input(input_shape),
+            gt.Input(shape),
             layers.Conv2D(6, 5, padding=padding, activation=activation, name="C1"),  # 28x28x6
             layers.AveragePooling2D(2, name="S2"),  # 14x14x6
             layers.Conv2D(16, 5, activation=activation, name="C3"),  # 10x10x16
@@ -70,7 +79,7 @@ def LeNetGluon(
         ValueError: the input is smaller than 16x16.
     """
     if input_shape is not None:
-        _check(input_shape, "LeNetGluon", 16)
+        image_shape(name, input_shape, 16)
     layers = gt.layers
     return gt.Sequential(
         [
@@ -85,13 +94,3 @@ def LeNetGluon(
         ],
         name=name,
     )
-
-
-def _check(input_shape: tuple[int, int, int], net: str, smallest: int) -> None:
-    shape = tuple(input_shape)
-    if len(shape) != 3:
-        raise ValueError(f"{net} expected input_shape (height, width, channels), received {shape}.")
-    if min(shape[:2]) < smallest:
-        raise ValueError(
-            f"{net} needs images of {smallest}x{smallest} or more, received input_shape {shape}."
-        )

@@ -219,5 +219,7 @@ TWINS: dict[str, Twin] = {
 
 #: Ops without a twin, and why.
 WITHOUT: dict[str, str] = {
+    "affine_transform": "grid_sample knows no fill value and no wrap, and reflects otherwise",
+    "affine_transform_gradient": "of the above",
     "sparsemax": "PyTorch has no sparse projection onto the simplex",
 }
