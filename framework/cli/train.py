@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import record
+from ..errors import unknown_name
+from . import recipes, record
 from .usage import UsageError
 
 #: What a run depends on, beside the versions of gradtape and what it uses.
 OPTIONS = (
-    "net", "data", "epochs", "batch_size", "optimizer", "learning_rate", "seed", "limit"
+    "net", "data", "epochs", "batch_size", "optimizer", "learning_rate", "momentum",
+    "weight_decay", "schedule", "augment", "validation_split", "seed", "limit",
 )  # fmt: skip
 INTERRUPTED = 130  # as a shell reports a process that Ctrl-C ended
 
@@ -26,34 +29,46 @@ def add_parser(subparsers: Any) -> None:
         help="train a net of the zoo on a data set",
         description=(
             "Train a net of the zoo on a data set, show how it does on images held out, and save "
-            "the model, its history, a recipe to repeat the run, and a picture."
+            "the model, its history, a recipe to repeat the run, and a picture. Every net has a "
+            "recipe of its own, which the options override."
         ),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("net", metavar="NET", help="a net of gradtape.models, as lenet5")
-    parser.add_argument(
-        "--data", metavar="SET", default="mnist_sample", help="a data set of gradtape.datasets"
-    )
-    parser.add_argument(
-        "--epochs", metavar="N", type=_count, default=20, help="passes over the training images"
-    )
-    parser.add_argument(
-        "--batch-size", metavar="N", type=_count, default=32, help="images per step"
-    )
-    parser.add_argument(
-        "--optimizer", metavar="NAME", default="adam", help="one of gradtape.optimizers"
-    )
-    parser.add_argument(
-        "--learning-rate", metavar="RATE", type=_rate, help="size of a step; default: NAME's own"
-    )
-    parser.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of weights, shuffling and dropout"
-    )
-    parser.add_argument(
-        "--limit", metavar="N", type=_count, help="use only the first N images of either part"
-    )
-    parser.add_argument("--out", metavar="DIR", help="where to write; default: runs/NET-SET-NUMBER")
-    parser.add_argument("--no-picture", action="store_true", help="draw nothing")
+    add = parser.add_argument
+    add("net", metavar="NET", help="a net of gradtape.models, as lenet5")
+    add(
+        "--data", metavar="SET", default="mnist_sample",
+        help="a data set of gradtape.datasets (default: mnist_sample)",
+    )  # fmt: skip
+    add("--epochs", metavar="N", type=_count, help="passes over the training images")
+    add("--batch-size", metavar="N", type=_count, help="images per step")
+    add("--optimizer", metavar="NAME", help="one of gradtape.optimizers")
+    add(
+        "--learning-rate", metavar="RATE", type=_rate,
+        help="size of a step, at the most (default: the recipe's, or that of --optimizer)",
+    )  # fmt: skip
+    add("--momentum", metavar="SHARE", type=_share, help="of the last step in the next, for sgd")
+    add(
+        "--weight-decay", metavar="SHARE", type=_share,
+        help="what each step takes off a weight, times the learning rate",
+    )  # fmt: skip
+    add("--schedule", choices=recipes.SCHEDULES, help="what the learning rate does")
+    add(
+        "--augment", metavar="LIST", type=_augmentations,
+        help=f"how to change images while training: some of {','.join(recipes.AUGMENTATIONS)}, "
+        "or auto, or none",
+    )  # fmt: skip
+    add(
+        "--validation-split", metavar="SHARE", type=_share, default=0.0,
+        help="hold out the last of the training images instead of the test set: for choosing "
+        "options (default: 0)",
+    )  # fmt: skip
+    add(
+        "--seed", metavar="N", type=int, default=0,
+        help="of weights, shuffling, dropout and augmentation (default: 0)",
+    )  # fmt: skip
+    add("--limit", metavar="N", type=_count, help="use only the first N images of either part")
+    add("--out", metavar="DIR", help="where to write (default: runs/NET-SET-NUMBER)")
+    add("--no-picture", action="store_true", help="draw nothing")
     parser.set_defaults(run=run)
 
 
@@ -66,38 +81,36 @@ def run(arguments: argparse.Namespace) -> int:
     from .. import datasets, models, optimizers, utils
 
     _asked(lambda: utils.set_random_seed(arguments.seed))
-    optimizer = _asked(lambda: optimizers.get(arguments.optimizer))
-    if arguments.learning_rate is not None:
-        optimizer.learning_rate = arguments.learning_rate
-    (x_train, y_train), (x_test, y_test) = (
-        (_images(x[: arguments.limit]), y[: arguments.limit].reshape(-1))
+    recipe = recipes.recipe_for(arguments.net)
+    options = _options(arguments, recipe, optimizers)
+    train, test = (
+        (_images(x[: arguments.limit], recipe.smallest), y[: arguments.limit].reshape(-1))
         for x, y in _asked(lambda: datasets.load(arguments.data))
     )
+    if options["validation_split"]:
+        train, test = _split(train, options["validation_split"])
     classes = getattr(datasets, arguments.data).CLASSES
-    model = _asked(
-        lambda: models.build(arguments.net, input_shape=x_train.shape[1:], classes=len(classes))
+    shape = train[0].shape[1:]
+    model = _asked(lambda: models.build(arguments.net, input_shape=shape, classes=len(classes)))
+    steps = -(-len(train[0]) // options["batch_size"]) * options["epochs"]
+    model.compile(
+        _optimizer(options, steps, optimizers),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
     )
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    recipes.augmented(model, options["augment"])
     folder = record.new_folder(arguments.out, f"{arguments.net}-{arguments.data}")
-    options = {name: getattr(arguments, name) for name in OPTIONS}
-    options["learning_rate"] = optimizer.learning_rate
     record.write_recipe(folder, _command(options), options)
 
-    print(
-        f"Training {arguments.net} on {arguments.data}: {len(x_train):,} images to learn from, "
-        f"{len(x_test):,} held out.\n"
-        f"{arguments.optimizer} with learning rate {optimizer.learning_rate:g}, batches of "
-        f"{arguments.batch_size}, {arguments.epochs} epochs, seed {arguments.seed}.\n"
-    )
-    model.summary()
+    print(_plan(options, len(train[0]), len(test[0])))
+    model.summary(batch_size=options["batch_size"])
     code = 0
     try:
         model.fit(
-            x_train,
-            y_train,
-            batch_size=arguments.batch_size,
-            epochs=arguments.epochs,
-            validation_data=(x_test, y_test),
+            *train,
+            batch_size=options["batch_size"],
+            epochs=options["epochs"],
+            validation_data=test,
         )
     except KeyboardInterrupt:  # fit has said so, and has kept everything up to here
         code = INTERRUPTED
@@ -108,10 +121,64 @@ def run(arguments: argparse.Namespace) -> int:
     written = [record.MODEL, record.HISTORY, record.RECIPE]
     if not arguments.no_picture:
         title = f"{arguments.net} on {arguments.data}"
-        if _draw(folder / record.PICTURE, title, model, history, x_test, y_test, classes):
+        if _draw(folder / record.PICTURE, title, model, history, *test, classes):
             written.append(record.PICTURE)
     print(f"Wrote {', '.join(written)} in {folder}{'' if folder.is_absolute() else '/'}")
     return code
+
+
+def _options(
+    arguments: argparse.Namespace, recipe: recipes.Recipe, optimizers: Any
+) -> dict[str, Any]:
+    """All that the run depends on: as asked, else as the recipe says."""
+    given = {k: getattr(arguments, k) for k in OPTIONS}
+    usual = asdict(recipe)
+    if given["optimizer"] not in (None, recipe.optimizer):  # then its step is none of the recipe's
+        usual |= {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
+    options: dict[str, Any] = {k: usual.get(k) if v is None else v for k, v in given.items()}
+    optimizer = _asked(lambda: optimizers.get(options["optimizer"]))
+    if options["learning_rate"] is None:
+        options["learning_rate"] = optimizer.learning_rate
+    options["augment"] = recipes.augmentation_names(options["augment"], options["data"])
+    if options["momentum"] and "momentum" not in optimizer.get_config():
+        raise UsageError(f"{options['optimizer']} has no momentum to set.")
+    return options
+
+
+def _optimizer(options: dict[str, Any], steps: int, optimizers: Any) -> Any:
+    """The optimizer that the options describe."""
+    make = type(optimizers.get(options["optimizer"]))
+    settings = {"momentum": options["momentum"]} if options["momentum"] else {}
+    rate = recipes.learning_rate(options["learning_rate"], options["schedule"], steps)
+    return make(rate, weight_decay=options["weight_decay"] or None, **settings)
+
+
+def _split(train: tuple[Any, Any], share: float) -> tuple[Any, Any]:
+    """The first training images, and the last share of them."""
+    images, labels = train
+    first = len(images) - round(share * len(images))
+    if not 0 < first < len(images):
+        raise UsageError(f"--validation-split {share:g} leaves nothing of {len(images)} images.")
+    return (images[:first], labels[:first]), (images[first:], labels[first:])
+
+
+def _plan(options: dict[str, Any], learned: int, held_out: int) -> str:
+    """What is about to happen, in words."""
+    where = "the end of the training images" if options["validation_split"] else "the test set"
+    extras = [f"{options['schedule'].replace('_', ' ')} learning rate {options['learning_rate']:g}"]
+    extras += [
+        f"{k.replace('_', ' ')} {options[k]:g}" for k in ("momentum", "weight_decay") if options[k]
+    ]
+    changes = " and ".join(
+        filter(None, [", ".join(options["augment"][:-1]), *options["augment"][-1:]])
+    )
+    return (
+        f"Training {options['net']} on {options['data']}: {learned:,} images to learn from, "
+        f"{held_out:,} held out ({where}).\n"
+        f"{options['optimizer']}, {', '.join(extras)}; batches of {options['batch_size']}, "
+        f"{options['epochs']} epochs, seed {options['seed']}; images are "
+        f"{'changed at random by ' + changes if changes else 'not changed'}.\n"
+    )
 
 
 def _count(text: str) -> int:
@@ -128,8 +195,25 @@ def _rate(text: str) -> float:
     return number
 
 
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to below 1, received {text}")
+    return number
+
+
+def _augmentations(text: str) -> tuple[str, ...]:
+    names = () if text in ("", "none") else tuple(text.split(","))
+    for name in names:
+        if name != "auto" and name not in recipes.AUGMENTATIONS:
+            raise argparse.ArgumentTypeError(
+                str(unknown_name("augmentation", name, [*recipes.AUGMENTATIONS, "auto", "none"]))
+            )
+    return names
+
+
 # How argparse words a value that is no number at all.
-_count.__name__, _rate.__name__ = "whole number", "number"
+_count.__name__, _rate.__name__, _share.__name__ = "whole number", "number", "number"
 
 
 def _asked(make: Callable[[], Any]) -> Any:
@@ -140,9 +224,14 @@ def _asked(make: Callable[[], Any]) -> Any:
         raise UsageError(str(error)) from error
 
 
-def _images(x: np.ndarray) -> np.ndarray:
-    """uint8 images as float32 from 0 to 1 with a channel axis: ``(N, H, W, C)``."""
-    return (x if x.ndim == 4 else x[..., None]).astype(np.float32) / 255
+def _images(x: np.ndarray, smallest: int) -> np.ndarray:
+    """uint8 images as float32 from 0 to 1 with a channel axis, ``(N, H, W, C)``, no side shorter
+    than `smallest`."""
+    x = (x if x.ndim == 4 else x[..., None]).astype(np.float32) / 255
+    missing = [max(0, smallest - n) for n in x.shape[1:3]]
+    if any(missing):
+        x = np.pad(x, ((0, 0), *((n // 2, n - n // 2) for n in missing), (0, 0)))
+    return x
 
 
 def _command(options: dict[str, Any]) -> list[str]:
@@ -150,7 +239,8 @@ def _command(options: dict[str, Any]) -> list[str]:
     words = ["gradtape", "train", options["net"]]
     for name, value in options.items():
         if name != "net" and value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            text = (",".join(value) or "none") if name == "augment" else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
     return words
 
 

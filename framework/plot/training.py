@@ -1,35 +1,33 @@
-"""Pictures of a training run: learning curves, filters, predictions, and one summary of the three.
-
-Each function returns a Matplotlib figure that belongs to no window and leaves your backend alone:
-show it in a notebook, or write it with ``figure.savefig(path)``. Colours are the colour-blind safe
-ones of Okabe and Ito (https://jfly.uni-koeln.de/color/); nothing is said by colour alone.
-"""
+"""Pictures of a training run: learning curves, filters, predictions, and a summary of the three."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.ticker import MaxNLocator
-except ImportError as error:
-    raise ImportError(
-        f"gradtape.plot needs Matplotlib ({error}). Install it with: pip install 'gradtape[plot]'"
-    ) from error
-
-__all__ = ["filters", "learning_curves", "predictions", "summary"]
+from .style import (
+    BLUE,
+    CROSS,
+    GREY,
+    INK,
+    SIGNED,
+    TICK,
+    TIMES,
+    TITLE,
+    VERMILLION,
+    class_name,
+    new_figure,
+    sheet,
+    show_image,
+)
 
 History = Mapping[str, Sequence[float]]
 
-BLUE, VERMILLION, GREY, INK = "#0072B2", "#D55E00", "#8A8A8A", "#222222"
-_DPI = 150
-_TITLE: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "color": INK}
 _SHOWN, _MISTAKES = 21, 7  # images in a summary: the first ones, and a row of mistakes
 
 
@@ -40,7 +38,7 @@ def learning_curves(history: History) -> Figure:
         history: lists by name as in ``fit(...).history``: any of ``loss``, ``accuracy``,
             ``val_loss``, ``val_accuracy``; other names are ignored.
     """
-    figure = _figure(10, 3.8)
+    figure = new_figure(10, 3.8)
     _draw_curves(figure, history)
     return figure
 
@@ -52,7 +50,7 @@ def filters(kernel: np.ndarray) -> Figure:
         kernel: ``(k_h, k_w, c_in, c_out)``; with more than one input channel each filter shows
             its mean over them.
     """
-    figure = _figure(6, 4)
+    figure = new_figure(6, 4)
     _draw_filters(figure, np.asarray(kernel))
     return figure
 
@@ -73,7 +71,7 @@ def predictions(
         classes: the name of each class; its number if absent.
     """
     rows = -(-len(images) // _columns(len(images)))
-    figure = _figure(9, 0.5 + 1.4 * rows)
+    figure = new_figure(9, 0.5 + 1.4 * rows)
     _draw_predictions(figure, images, labels, _as_classes(predicted), classes)
     return figure
 
@@ -98,7 +96,7 @@ def summary(
     """
     predicted = _as_classes(predicted)
     labels = np.asarray(labels).reshape(-1)
-    figure = _figure(13, 9.2)
+    figure = new_figure(13, 9.2)
     figure.suptitle(title, fontsize=16, fontweight="bold", color=INK)
     panels: Any = figure.subfigures(2, 1, height_ratios=[1, 1.3])
     top, bottom = panels
@@ -114,22 +112,6 @@ def summary(
         left, right = panels
         _draw_filters(left, np.asarray(kernel))
         _draw_predictions(right, *parts)
-    return figure
-
-
-class _Picture(Figure):
-    """A figure that a notebook shows, without pyplot and its windows."""
-
-    def _repr_png_(self) -> bytes:
-        out = BytesIO()
-        self.savefig(out, format="png")
-        return out.getvalue()
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = _Picture(figsize=(width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)  # inches around each axes
     return figure
 
 
@@ -159,7 +141,7 @@ def _draw_curve(axes: Axes, history: History, name: str, title: str, percent: bo
                 markersize=4,
                 label=f"{label}, at the end {last}",
             )
-    axes.set_title(title, loc="left", **_TITLE)
+    axes.set_title(title, loc="left", **TITLE)
     axes.set_xlabel("Epoch")
     axes.set_ylabel("Correct (%)" if percent else "Mean per image")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -180,33 +162,15 @@ def _draw_filters(figure: Figure | SubFigure, kernel: np.ndarray) -> None:
             f"plot.filters() expected a kernel (k_h, k_w, c_in, c_out), received {kernel.shape}."
         )
     k_h, k_w, channels, count = kernel.shape
-    sheet = _sheet(kernel.mean(axis=2))
-    limit = float(np.nanmax(np.abs(sheet))) or 1.0
+    drawn = sheet(kernel.mean(axis=2), columns=int(np.ceil(np.sqrt(count * 1.3))))
+    limit = float(np.nanmax(np.abs(drawn))) or 1.0
     axes = figure.subplots()
     axes.set_axis_off()
-    image = axes.imshow(sheet, cmap="PuOr_r", vmin=-limit, vmax=limit, interpolation="none")
+    image = axes.imshow(drawn, cmap=SIGNED, vmin=-limit, vmax=limit, interpolation="none")
     bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.7, aspect=30, pad=0.04)
     bar.set_label("Weight")
     mean = f", mean of {channels} channels" if channels > 1 else ""
-    figure.suptitle(
-        f"First-layer filters: {count}, each {k_h}\N{MULTIPLICATION SIGN}{k_w}{mean}", **_TITLE
-    )
-
-
-def _sheet(filters: np.ndarray) -> np.ndarray:
-    """Filters ``(k_h, k_w, count)`` side by side in one image, with nothing (NaN) between them."""
-    k_h, k_w, count = filters.shape
-    columns = int(np.ceil(np.sqrt(count * 1.3)))
-    rows = -(-count // columns)
-    # Each weight becomes a block, so that the gap can be narrower than a weight.
-    block, gap = 4, 2
-    cell_h, cell_w = k_h * block + gap, k_w * block + gap
-    sheet = np.full((rows * cell_h - gap, columns * cell_w - gap), np.nan)
-    for number in range(count):
-        top, left = number // columns * cell_h, number % columns * cell_w
-        blocks = np.kron(filters[..., number], np.ones((block, block)))
-        sheet[top : top + k_h * block, left : left + k_w * block] = blocks
-    return sheet
+    figure.suptitle(f"First-layer filters: {count}, each {k_h}{TIMES}{k_w}{mean}", **TITLE)
 
 
 def _draw_predictions(
@@ -223,18 +187,18 @@ def _draw_predictions(
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, image, label, guess in zip(grid.flat, images, labels, predicted, strict=False):
-        axes.imshow(image, cmap="gray_r" if image.ndim == 2 or image.shape[-1] == 1 else None)
-        said, truth = (classes[int(c)] if classes else str(c) for c in (guess, label))
+        show_image(axes, image)
+        said, truth = class_name(guess, classes), class_name(label, classes)
         right, short = guess == label, len(said + truth) < 5
-        mistake = f"\N{BALLOT X} {said}{', ' if short else chr(10)}is {truth}"
+        mistake = f"{CROSS} {said}{', ' if short else chr(10)}is {truth}"
         axes.set_title(
-            f"\N{CHECK MARK} {said}" if right else mistake,
+            f"{TICK} {said}" if right else mistake,
             fontsize=11 if short else 8,
             color=BLUE if right else VERMILLION,
             fontweight="normal" if right else "bold",
             pad=3,
         )
-    figure.suptitle(f"{title} (\N{CHECK MARK} right, \N{BALLOT X} wrong)", **_TITLE)
+    figure.suptitle(f"{title} ({TICK} right, {CROSS} wrong)", **TITLE)
 
 
 def _columns(count: int) -> int:

@@ -1,0 +1,185 @@
+"""Time of a training step, ours and others', in one run: ``python -m benchmarks.train_step``.
+
+All contestants get the same batches, start from the same weights and may use the same number of
+threads. Their loss curves over the first 50 steps are compared, so nobody wins by doing less. Then
+they take turns, some steps each, so that whatever else the machine does hits all of them; the table
+shows medians and their ratio to the best peer. Beside them stands the time that the step's
+multiplications would take at the measured peak of the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from .nets import BATCHES, NETS, data, initial_weights
+from .peers import PEERS, Gradtape
+
+CURVE = 50
+RATE = 0.02
+
+
+def multiplications(name: str) -> int:
+    """Floating-point operations of one sample: forward, gradients of kernels, gradients of inputs
+    (but for the first layer)."""
+    (height, width, channels), layers = NETS[name]
+    total, features, first = 0, 0, True
+    for kind, *given in layers:
+        here = 0
+        if kind == "conv":
+            filters, kernel, padding, _ = given
+            height, width = (n + 2 * padding - kernel + 1 for n in (height, width))
+            here = 2 * kernel * kernel * channels * filters * height * width
+            channels = filters
+        elif kind == "dense":
+            here = 2 * features * given[0]
+            features = given[0]
+        elif kind == "flatten":
+            features = height * width * channels
+        else:
+            height, width = height // given[0], width // given[0]
+        total += here * (2 if first else 3)
+        first = first and not here
+    return total
+
+
+def curve(contestant: Any, x: Any, labels: Any) -> list[float]:
+    """The losses of the first steps."""
+    return [contestant.step(x[i % len(x)], labels[i % len(x)]) for i in range(CURVE)]
+
+
+def turns(contestants: dict[str, Any], x: Any, labels: Any, seconds: float) -> dict[str, Any]:
+    """Times of steps in seconds, taken in turns."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    end = time.perf_counter() + seconds * len(contestants)
+    while time.perf_counter() < end:
+        for name, contestant in contestants.items():
+            contestant.step(x[0], labels[0])  # after another's turn: caches, and threads that spin
+            turn = time.perf_counter()
+            i = 0
+            while time.perf_counter() - turn < 0.25 or i < 2:
+                start = time.perf_counter()
+                contestant.step(x[i % len(x)], labels[i % len(x)])
+                times[name].append(time.perf_counter() - start)
+                i += 1
+    return times
+
+
+def run(net: str, batch: int, peers: list[str], threads: int, seconds: float) -> dict[str, Any]:
+    """One row of the table, for all contestants."""
+    x, labels = data(net, batch, 8)
+    weights = initial_weights(net)
+    contestants: dict[str, Any] = {"gradtape": Gradtape(net, weights, RATE, threads)}
+    missing = {}
+    for name in peers:
+        try:
+            contestants[name] = PEERS[name](net, weights, RATE, threads)
+        except ImportError as error:
+            missing[name] = f"not installed ({error.name})"
+    curves = {name: curve(c, x, labels) for name, c in contestants.items()}
+    reference = curves[next((n for n in curves if n != "gradtape"), "gradtape")]
+    times = turns(contestants, x, labels, seconds)
+    result: dict[str, Any] = {"net": net, "batch": batch, "missing": missing, "contestants": {}}
+    for name, taken in times.items():
+        pairs = zip(curves[name], reference, strict=True)
+        apart = max(abs(a - b) for a, b in pairs) / max(reference)
+        result["contestants"][name] = {
+            "version": contestants[name].version,
+            "median_ms": 1e3 * statistics.median(taken),
+            "best_ms": 1e3 * min(taken),
+            "steps": len(taken),
+            "first_losses": curves[name],
+            "largest_difference_of_losses": apart,
+        }
+    others = [n for n in times if n != "gradtape"]
+    if others:
+        rivals = result["contestants"]
+        best = min(others, key=lambda n: rivals[n]["median_ms"])
+        result["best_peer"] = best
+        result["ratio"] = rivals["gradtape"]["median_ms"] / rivals[best]["median_ms"]
+        result["ratio_of_best_times"] = rivals["gradtape"]["best_ms"] / rivals[best]["best_ms"]
+    return result
+
+
+def show(results: list[dict[str, Any]], peak: float, threads: int) -> None:
+    """The table."""
+    for result in results:
+        floor = multiplications(result["net"]) * result["batch"] / (peak * threads * 1e9) * 1e3
+        print(f"\n{result['net']}, batch {result['batch']}; at the measured peak {floor:.2f} ms")
+        for name, found in result["contestants"].items():
+            print(
+                f"  {name:14} {found['version']:>22}  median {found['median_ms']:8.2f} ms"
+                f"  best {found['best_ms']:8.2f} ms  losses differ by "
+                f"{found['largest_difference_of_losses']:.1e}"
+            )
+        for name, why in result["missing"].items():
+            print(f"  {name:14} {why}")
+        if "ratio" in result:
+            print(
+                f"  ratio to {result['best_peer']}: {result['ratio']:.3f} of medians, "
+                f"{result['ratio_of_best_times']:.3f} of best times"
+            )
+
+
+def chart(results: list[dict[str, Any]], path: Path) -> None:
+    """Bars, a group for each net."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    columns = min(3, len(results))
+    rows = math.ceil(len(results) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows), squeeze=False)
+    for axis in axes.flat[len(results) :]:
+        axis.axis("off")
+    for axis, result in zip(axes.flat, results, strict=False):
+        found = result["contestants"]
+        heights = [c["median_ms"] for c in found.values()]
+        bars = axis.bar(list(found), heights, color=["#d1495b"] + ["#9aa5b1"] * (len(found) - 1))
+        axis.bar_label(bars, fmt="%.2f")
+        axis.set_title(f"{result['net']}, batch {result['batch']}")
+        axis.set_ylabel("ms a step")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.train_step", description=__doc__)
+    parser.add_argument("--peers", default="torch", help=f"comma-separated: {', '.join(PEERS)}")
+    parser.add_argument("--nets", default="lenet5", help=f"comma-separated: {', '.join(NETS)}")
+    parser.add_argument("--batch", type=int, help="instead of the usual sizes")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for each contestant")
+    parser.add_argument("--out", type=Path, default=Path("runs/train_step"))
+    given = parser.parse_args()
+    from gradtape.kernels.peak import peak as measured_peak
+
+    peers = [p for p in given.peers.split(",") if p]
+    results = []
+    for net in given.nets.split(","):
+        for batch in (given.batch,) if given.batch else BATCHES[net]:
+            results.append(run(net, batch, peers, given.threads, given.seconds))
+    peak = measured_peak()
+    print(f"{platform.processor() or platform.machine()}, {given.threads} threads;", end=" ")
+    print(f"fused multiply-adds: {peak:.0f} GFLOP/s a core")
+    show(results, peak, given.threads)
+    given.out.mkdir(parents=True, exist_ok=True)
+    report = {"threads": given.threads, "peak_gflops_per_core": peak, "results": results}
+    (given.out / "train_step.json").write_text(json.dumps(report, indent=1))
+    try:
+        chart(results, given.out / "train_step.png")
+    except ImportError:
+        print("no chart: matplotlib is not installed")
+    print(f"\nwritten to {given.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Pictures of nets and of how they learn. Needs Matplotlib: the extra ``plot``.
+
+Each function returns a Matplotlib figure that belongs to no window and leaves your backend alone:
+show it in a notebook, or write it with ``figure.savefig(path)``, as ``.png``, ``.svg`` or ``.pdf``.
+Colours are the colour-blind safe ones of Okabe and Ito (https://jfly.uni-koeln.de/color/); nothing
+is said by colour alone.
+"""
+
+from __future__ import annotations
+
+try:
+    import matplotlib  # noqa: F401  (so that its absence is reported here, and well)
+except ImportError as error:
+    raise ImportError(
+        f"gradtape.plot needs Matplotlib ({error}). Install it with: pip install 'gradtape[plot]'"
+    ) from error
+
+from .diagram import architecture
+from .fields import receptive_field
+from .judging import confusion_matrix, worst_mistakes
+from .looking import feature_maps, saliency
+from .style import BLUE, GREY, INK, VERMILLION, Figure
+from .training import History, filters, learning_curves, predictions, summary
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "INK",
+    "VERMILLION",
+    "Figure",
+    "History",
+    "architecture",
+    "confusion_matrix",
+    "feature_maps",
+    "filters",
+    "learning_curves",
+    "predictions",
+    "receptive_field",
+    "saliency",
+    "summary",
+    "worst_mistakes",
+]
