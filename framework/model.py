@@ -218,6 +218,36 @@ class Model(Trainer, Layer):
         text = summary_text(self, line_length, expand_nested, show_trainable, batch_size)
         (print_fn or print)(text)
 
+    def explain(self, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print what runs natively, and what does not and why: layers, loss and optimizer.
+
+        A training step that a native program does not cover runs eagerly, which is right but slow.
+        One layer, loss or regularizer without a lowering makes the whole step eager.
+
+        Args:
+            print_fn: receives the text instead of `print`.
+
+        Raises:
+            ValueError: the model has not been built yet.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self._where} has not been built yet, so there is nothing to explain: call it on "
+                "data, or give it an Input."
+            )
+        (print_fn or print)(self._explanation())
+
+    def _explanation(self) -> str:
+        native, shape = self._programs(), self.input_shape
+        if native is None:
+            return "Nothing runs natively: compiled kernels or programs are turned off."
+        if isinstance(shape, (list, dict)) or not all(isinstance(n, int) for n in shape[1:]):
+            return f"Nothing can be said before data comes: the inputs have the shape {shape}."
+        scores = self._scores
+        if scores is not None and (scores.loss is None or scores.loss_weight != 1):
+            return "Training runs eagerly: a program takes one loss, and no loss_weights."
+        return native.explain(tuple(shape[1:]), scores and scores.loss, self.optimizer)
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this model again, as plain data; see `Layer.get_config`."""
         config = super().get_config()

@@ -16,33 +16,44 @@ class FieldAxis(NamedTuple):
 
     size: int
     stride: int | Fraction
-    offset: int
+    offset: int | Fraction
     first: int
     last: int
 
-    def behind(self, size: int, stride: int | Fraction, before: int) -> FieldAxis:
+    def start(self, position: int) -> int:
+        """The first pixel that a position sees."""
+        return math.floor(position * self.stride + self.offset)
+
+    def behind(self, size: int, stride: int | Fraction, before: int | Fraction) -> FieldAxis:
         """Behind a window; what all positions see stays as it is."""
         grown = self.size + math.ceil((size - 1) * self.stride)
-        start = self.offset - math.floor(before * self.stride)
-        step = Fraction(self.stride) * stride
-        whole = int(step) if step.denominator == 1 else step
-        return self._replace(size=grown, stride=whole, offset=start)
+        offset = self.offset - before * self.stride
+        parts = Fraction(stride).denominator
+        if parts > 1 and (self.stride != 1 or Fraction(self.offset).denominator > 1):
+            # Several positions share a window that starts at the first of them.
+            slack = Fraction(self.stride * (parts - 1), parts)
+            grown, offset = grown + math.ceil(slack), offset - slack
+        return self._replace(size=grown, stride=_whole(self.stride * stride), offset=_whole(offset))
 
     def cut(self, length: int) -> FieldAxis:
         """With `length` positions, all of which see no more than they reach."""
-        end = self.offset + math.floor((length - 1) * self.stride) + self.size - 1
-        return self._replace(first=max(self.first, self.offset), last=min(self.last, end))
+        end = self.start(length - 1) + self.size - 1
+        return self._replace(first=max(self.first, self.start(0)), last=min(self.last, end))
 
     def everything(self) -> FieldAxis:
         """Of one that sees what all positions together see."""
         return self._replace(size=self.last - self.first + 1, stride=0, offset=self.first)
 
 
+def _whole(number: int | Fraction) -> int | Fraction:
+    return int(number) if Fraction(number).denominator == 1 else number
+
+
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Output position i sees input pixels ``i * stride + offset`` to
-    ``i * stride + offset + size - 1`` along each axis (Araujo et al., "Computing receptive fields
-    of convolutional neural networks", 2019).
+    """Output position i sees the input from pixel ``floor(i * stride + offset)`` on, `size` pixels
+    along each axis (Araujo et al., "Computing receptive fields of convolutional neural networks",
+    2019). Behind layers that enlarge images it may see up to a few pixels less.
 
     Attributes:
         axes: a `FieldAxis` for each spatial axis of the input; its `first` and `last` are of the
@@ -63,7 +74,7 @@ class ReceptiveField:
         return tuple(a.stride for a in self.axes)
 
     @property
-    def offset(self) -> tuple[int, ...]:
+    def offset(self) -> tuple[int | Fraction, ...]:
         """The first pixel of position 0; negative in the padding."""
         return tuple(a.offset for a in self.axes)
 
@@ -82,7 +93,7 @@ class ReceptiveField:
             raise ValueError(f"A position has {len(self.axes)} numbers, received {position}.")
         spans = []
         for i, axis in zip(position, self.axes, strict=True):
-            start = math.floor(i * axis.stride) + axis.offset
+            start = axis.start(i)
             spans.append((max(start, axis.first), min(start + axis.size - 1, axis.last)))
         return tuple(spans)
 
@@ -120,7 +131,7 @@ def joined(fields: Sequence[ReceptiveField]) -> ReceptiveField:
 def _joined(axes: Sequence[FieldAxis]) -> FieldAxis:
     start = min(a.offset for a in axes)
     return FieldAxis(
-        size=max(a.offset + a.size for a in axes) - start,
+        size=max(math.ceil(a.offset - start) + a.size for a in axes),
         stride=max(a.stride for a in axes),
         offset=start,
         first=min(a.first for a in axes),

@@ -178,7 +178,11 @@ class Steps:
 
     def predict_step(self, x: Any) -> Any:
         """The output for one batch."""
-        native = self._programs()
+        return self._answer(x)
+
+    def _answer(self, x: Any) -> Any:
+        """The output for some samples, by a native program where one covers the model."""
+        native = self._programs() if self.built else None
         done = None if native is None else native.predict(x)
         return self(x, training=False) if done is None else wrap(done)
 
@@ -303,7 +307,7 @@ class Steps:
         self._need_targets(data, self._compiled(method), method)
         few = data.part(slice(min(len(data), data.batch_size, 8)))[0]
         with no_grad():
-            y_pred = self(few, training=False)
+            y_pred = self._answer(few)
         scores, count = self._scores_of(y_pred, method), samples_in(few)
         wrong = [y for y in tree_leaves(y_pred) if getattr(y, "shape", ())[:1] != (count,)]
         if wrong:

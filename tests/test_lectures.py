@@ -203,6 +203,9 @@ def test_receptive_field_of_stacked_layers(layers: int, field: int) -> None:
     h[0, 7, 0].backward()
     assert x.grad is not None
     assert np.flatnonzero(x.grad.numpy()).tolist() == list(range(7 - field // 2, 8 + field // 2))
+    net = gt.Sequential([gt.layers.Conv1D(1, 3, padding="same") for _ in range(layers)])
+    found = gt.analysis(net, (15, 1))[-1].receptive_field
+    assert found is not None and found.size == (field,)
 
 
 def test_a_dense_layer_sees_everything(rng: np.random.Generator) -> None:
@@ -210,6 +213,8 @@ def test_a_dense_layer_sees_everything(rng: np.random.Generator) -> None:
     (x @ rng.normal(size=(15, 4)))[0, 2].backward()
     assert x.grad is not None
     assert np.count_nonzero(x.grad.numpy()) == 15
+    found = gt.analysis(gt.Sequential([gt.layers.Dense(4)]), (15,))[-1].receptive_field
+    assert found is not None and found.size == (15,)
 
 
 PHOTO_KERNELS = {
@@ -239,8 +244,10 @@ def multiply_adds(c_in: int, c_out: int, kernel: int, output: int) -> int:
 
 
 def test_cost_of_a_convolution() -> None:
-    assert multiply_adds(100, 100, 5, 64) == 1_024_000_000
-    assert 10 * multiply_adds(100, 100, 5, 64) * 1_000_000 == pytest.approx(10e15, rel=0.03)
+    net = gt.Sequential([gt.layers.Conv2D(100, 5, padding="same")])
+    cost = gt.analysis(net, (64, 64, 100)).totals.multiply_adds
+    assert cost == multiply_adds(100, 100, 5, 64) == 1_024_000_000
+    assert 10 * cost * 1_000_000 == pytest.approx(10e15, rel=0.03)
 
 
 def test_the_cost_counts_what_a_convolution_does() -> None:
@@ -250,12 +257,13 @@ def test_the_cost_counts_what_a_convolution_does() -> None:
 
 
 def test_why_not_dense() -> None:
-    weights = 36_000_000 * 100
-    gigabytes = weights * 4 / 1e9
-    assert weights == 3_600_000_000
-    assert round(gigabytes) == 14
-    image = 256 * 256 * 3
-    assert f"{image**2:.2e}" == "3.87e+10"
+    photo = gt.analysis(gt.Sequential([gt.layers.Dense(100, use_bias=False)]), (36_000_000,))
+    assert photo.totals.parameters == photo.totals.multiply_adds == 3_600_000_000
+    assert round(photo.totals.parameter_bytes / 1e9) == 14
+    flat = [gt.layers.Flatten(), gt.layers.Dense(256 * 256 * 3, use_bias=False)]
+    image = gt.analysis(gt.Sequential(flat), (256, 256, 3))
+    assert image.totals.parameters == (256 * 256 * 3) ** 2
+    assert f"{image.totals.parameters:.2e}" == "3.87e+10"
 
 
 def test_a_convolution_has_one_kernel_and_a_bias_per_output_channel() -> None:

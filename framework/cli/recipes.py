@@ -22,7 +22,7 @@ class Recipe:
         learning_rate: its size of a step, at the most; None: the optimizer's own.
         momentum: of ``sgd``.
         weight_decay: the share of a weight, times the learning rate, that each step takes off.
-        schedule: ``"constant"`` or a key of `SCHEDULES`.
+        schedule: one of `SCHEDULES`.
         augment: keys of `AUGMENTATIONS`, or ``"auto"`` for what suits the data.
         smallest: images with shorter sides get zeros around them, up to this.
     """
@@ -51,8 +51,8 @@ _LARGE: dict[str, Any] = {"smallest": 32}
 #: By the names of `gradtape.models`; nets without one take `Recipe()`.
 RECIPES: dict[str, Recipe] = {
     "mlp": _DENSE,
-    "lenet5": Recipe(epochs=20, batch_size=32, learning_rate=2e-3, augment=()),
-    "lenetgluon": Recipe(epochs=20, batch_size=32, learning_rate=1e-3, augment=()),
+    "lenet5": Recipe(epochs=30, batch_size=32, learning_rate=2e-3),
+    "lenetgluon": Recipe(epochs=20, batch_size=32, learning_rate=1e-3),
     "alexnet": _PLAIN,
     "alexnetsmall": _PLAIN,
     **{f"vgg{n}": replace(_PLAIN, learning_rate=3e-4, **_LARGE) for n in (11, 13, 16, 19)},
@@ -88,7 +88,7 @@ SUITABLE: dict[str, tuple[str, ...]] = {
     "cifar10": ("flip", "shift"),
 }
 
-#: What the learning rate does: arguments for ``CosineDecay`` from the rate and the number of steps.
+#: What the learning rate does: nothing, down to 0 along half a cosine, or that after a warm-up.
 SCHEDULES = ("constant", "cosine", "warmup_cosine")
 _WARMUP = 0.05  # of all steps
 

@@ -213,8 +213,9 @@ class UpSampling2D(UpSampling):
         window = super().window(input_shape, output_shape)
         if window is None or self.interpolation == "nearest":
             return window
-        # The two nearest elements; the first output lies halfway before the first of them.
-        return window._replace(size=(2,) * self.rank, before=(1,) * self.rank)
+        # The two nearest elements, from the one before ``(i + 1/2) / k - 1/2`` on.
+        before = tuple(Fraction(k - 1, 2 * k) for k in self.size)
+        return window._replace(size=(2,) * self.rank, before=before)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "interpolation": self.interpolation}

@@ -114,7 +114,7 @@ class ConvTranspose(Conv):
         return Window(
             tuple(-(-k // s) for k, s, _ in axes),
             tuple(Fraction(1, s) for s in self.strides),
-            tuple((k - 1 - p[0]) // s for k, s, p in axes),
+            tuple(Fraction(k - s - p[0], s) for k, s, p in axes),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ _OPEN = 1 << 20
 
 
 class Window(NamedTuple):
-    """Output position i sees the input from ``i * strides - before`` on, `size` elements of it.
+    """Output position i sees the input from ``floor(i * strides - before)`` on, `size` elements.
 
     Attributes:
         size: elements seen along each spatial axis, from the first to the last.
@@ -25,7 +25,7 @@ class Window(NamedTuple):
 
     size: tuple[int, ...]
     strides: tuple[int | Fraction, ...]
-    before: tuple[int, ...]
+    before: tuple[int | Fraction, ...]
 
     @classmethod
     def point(cls, shape: Shape) -> Window:

@@ -7,6 +7,7 @@ hierarchical system structures", 1981), so that nothing is crossed out.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -39,7 +40,8 @@ _QUIET = ("Activation", "BatchNormalization", "Dropout", "ReLU", "Softmax", "Lea
           "LocalResponseNormalization", "LayerNormalization", "SpatialDropout2D")  # fmt: skip
 _SHORT = {"BatchNormalization": "batch norm", "LocalResponseNormalization": "local norm",
           "LayerNormalization": "layer norm"}  # fmt: skip
-_WIDE, _LANE, _TALL, _GAP = 2.25, 0.5, 0.52, 0.3  # inches: of a block, a lane, a row, between rows
+_WIDE, _LANE, _TALL, _GAP = 2.2, 0.4, 0.64, 0.3  # inches: of a block, a lane, a row, between rows
+_PAGE = 24  # rows in a column
 
 
 @dataclass(eq=False)
@@ -71,8 +73,9 @@ def architecture(model: Any, input_shape: Any = None, columns: int | None = None
     nodes = _nodes([row for row in found.rows if row.depth == 0])
     layers = _layered(nodes)
     _place(layers)
-    count = columns or max(1, min(4, round((len(layers) / 26) ** 0.75)))
-    per = -(-len(layers) // count)
+    starts = _column_starts(layers, columns or min(4, -(-len(layers) // _PAGE)))
+    count = len(starts)
+    per = max(b - a for a, b in pairwise([*starts, len(layers)]))
     left = min(n.x - n.width / 2 for row in layers for n in row) - 0.25
     width = max(n.x + n.width / 2 for row in layers for n in row) + 0.25 - left
     height = per * (_TALL + _GAP) + 0.2
@@ -86,7 +89,8 @@ def architecture(model: Any, input_shape: Any = None, columns: int | None = None
     indent = (size[0] - count * width) / 2
 
     def at(node: _Node) -> tuple[float, float]:
-        column, row = divmod(node.depth, per)
+        column = bisect_right(starts, node.depth) - 1
+        row = node.depth - starts[column]
         return indent + column * width + node.x - left, height - (row + 0.5) * (_TALL + _GAP)
 
     for row in layers:
@@ -104,10 +108,26 @@ def architecture(model: Any, input_shape: Any = None, columns: int | None = None
     used = {_kind(n.rows[0])[0] for n in nodes}
     handles = [Patch(facecolor=c, edgecolor=GREY, label=k) for k, c, _ in _KINDS if k in used]
     figure.legend(
-        handles=handles, loc="lower center", ncols=max(3, int(size[0] / 1.3)), frameon=False,
+        handles=handles, loc="lower center", ncols=max(3, int(size[0] / 1.05)), frameon=False,
         fontsize=8, handlelength=1.2, columnspacing=1.2,
     )  # fmt: skip
     return figure
+
+
+def _column_starts(layers: list[list[_Node]], count: int) -> list[int]:
+    """The first row of each column: where arrows from few blocks have to be led over."""
+
+    def cost(row: int, wished: float) -> tuple[int, float]:
+        led = {id(source) for node in layers[row] for source in node.sources}
+        return len(led), abs(row - wished)
+
+    starts = [0]
+    for k in range(1, count):
+        wished = k * len(layers) / count
+        near = [i for i in range(starts[-1] + 1, len(layers)) if abs(i - wished) <= 4]
+        if near:
+            starts.append(min(near, key=lambda i: cost(i, wished)))
+    return starts
 
 
 def _nodes(rows: list[LayerAnalysis]) -> list[_Node]:
@@ -165,11 +185,9 @@ def _place(rows: list[list[_Node]]) -> None:
             wished = []
             for node in row:
                 near = node.sources if sweep % 2 == 0 else below.get(id(node), [])
-                # A lane leaves the middle to the blocks.
-                bias = 0.0 if node.rows else 0.02
-                wished.append(float(np.mean([n.x for n in near])) + bias if near else node.x)
-            if sweep < 6:
-                order = sorted(range(len(row)), key=wished.__getitem__)
+                wished.append(float(np.mean([n.x for n in near])) if near else node.x)
+            if sweep < 6:  # lanes to the right of blocks that would be in the same place
+                order = sorted(range(len(row)), key=lambda i: (wished[i], not row[i].rows))
                 row[:] = [row[i] for i in order]
                 wished = [wished[i] for i in order]
             _spread(row, wished)
@@ -225,13 +243,16 @@ def _block(axes: Any, place: tuple[float, float], node: _Node) -> None:
     text = dimensions(shape[1:]) if is_shape(shape) else "several outputs"
     parameters = sum(r.parameters for r in node.rows)
     below = f"{text}   {parameters:,} parameters" if parameters else text
-    axes.text(x, y + 0.1, _cut(_title(node), 38), ha="center", va="center", fontsize=7.5,
-              color=INK, fontweight="bold", zorder=4)  # fmt: skip
-    axes.text(x, y - 0.11, below, ha="center", va="center", fontsize=7, color=INK, zorder=4)
+    lines = ((row.name, "bold"), (_title(node), "normal"), (below, "normal"))
+    for line, (written, weight) in enumerate(lines):
+        axes.text(
+            x, y + 0.17 * (1 - line), _cut(written, 40), ha="center", va="center", fontsize=7.5,
+            color=INK, fontweight=weight, zorder=4,
+        )  # fmt: skip
 
 
 def _title(node: _Node) -> str:
-    """As in ``C1: 5x5 convolution, relu``."""
+    """As in ``Conv2D 5x5, batch norm, relu``."""
     layer = node.rows[0].layer
     kind = type(layer).__name__
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
@@ -246,7 +267,7 @@ def _title(node: _Node) -> str:
             parts.append(_SHORT.get(name, name.lower()))
         if function != "linear":
             parts.append(function)
-    return f"{layer.name}: {', '.join(parts)}" if kind != "InputLayer" else layer.name
+    return ", ".join(parts)
 
 
 def _cut(text: str, length: int) -> str:
@@ -254,22 +275,24 @@ def _cut(text: str, length: int) -> str:
 
 
 def _arrow(
-    axes: Any,
-    a: tuple[float, float],
-    b: tuple[float, float],
-    source: _Node,
-    node: _Node,
+    axes: Any, a: tuple[float, float], b: tuple[float, float], source: _Node, node: _Node
 ) -> None:
+    """A line from the lower edge of one to the upper edge of the other."""
+    line: Any = {"color": GREY, "linewidth": 1, "zorder": 1}
     start = (a[0], a[1] - (_TALL / 2 if source.rows else 0))
-    end = (b[0], b[1] + (_TALL / 2 if node.rows else 0))
-    codes = [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
-    if end[1] > start[1]:  # into the next column: down, across, and in again from above
-        for x, y, toward in ((*start, -1), (*end, 1)):
-            axes.plot([x, x], [y, y + toward * 0.16], color=GREY, linewidth=1, zorder=1)
-            axes.plot(x, y + toward * 0.16, "o", color=GREY, markersize=3, zorder=1)
+    end = (b[0], b[1] + _TALL / 2)
+    if end[1] > start[1]:  # into the next column: two stumps, each with a dot
+        for x, y, stump in ((*start, -0.16), (*end, 0.16)):
+            axes.plot([x, x], [y, y + stump], **line)
+            axes.plot(x, y + stump, "o", color=GREY, markersize=3, zorder=1)
     else:
         middle = (start[1] + end[1]) / 2
-        path = Path([start, (start[0], middle), (end[0], middle), end], codes)
+        path = Path(
+            [start, (start[0], middle), (end[0], middle), end],
+            [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4],
+        )
         axes.add_patch(PathPatch(path, facecolor="none", edgecolor=GREY, linewidth=1, zorder=1))
     if node.rows:
         axes.plot([end[0]], [end[1] + 0.05], "v", color=GREY, markersize=4, zorder=2)
+    else:
+        axes.plot([end[0], b[0]], [end[1], b[1]], **line)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..analysis import LayerAnalysis, analysis
-from .style import INK, TIMES, TITLE, new_figure, show_image
+from .style import INK, TIMES, TITLE, dimensions, new_figure, show_image
 
 
 def receptive_field(
@@ -82,12 +82,11 @@ def receptive_field(
                 (left - 0.5, top - 0.5),
                 right - left + 1,
                 bottom - top + 1,
-                facecolor=(*shade[:3], 0.16),
+                facecolor=(*shade[:3], 0.07),
                 edgecolor=shade,
                 linewidth=2.2,
                 zorder=3 + number,
-                label=f"{row.name}: {TIMES.join(map(str, field.size))}, every "
-                f"{TIMES.join(map(str, field.stride))} pixels",
+                label=f"{row.name}: {dimensions(field.size)}, every {_steps(field.stride)}",
             )
         )
     axes.set_xlim(low[1] - 1, high[1])
@@ -103,6 +102,12 @@ def receptive_field(
     dotted = "; dotted: padding" if (tall, wide) != (height, width) else ""
     figure.suptitle(f"{model.name} on {height}{TIMES}{width} pixels{dotted}", **TITLE)
     return figure
+
+
+def _steps(strides: Sequence[Any]) -> str:
+    if len(set(strides)) > 1:
+        return f"{TIMES.join(map(str, strides))} pixels"
+    return "pixel" if strides[0] == 1 else f"{strides[0]} pixels"
 
 
 Box = tuple[tuple[int, int], tuple[int, int]]
@@ -153,12 +158,16 @@ def _boxes(rows: list[LayerAnalysis], position: Any) -> list[tuple[LayerAnalysis
         assert field is not None
         if boxes:
             place = tuple(
-                int(np.clip(round((c - a.offset - (a.size - 1) / 2) / float(a.stride)), 0, n - 1))
+                int(
+                    np.clip(
+                        round((c - float(a.offset) - (a.size - 1) / 2) / float(a.stride)), 0, n - 1
+                    )
+                )
                 for c, a, n in zip(centre, field.axes, row.output_shape[1:3], strict=True)
             )
         spans = []
         for p, axis in zip(place, field.axes, strict=True):
-            start = int(p * axis.stride) + axis.offset
+            start = axis.start(p)
             spans.append((start, start + axis.size - 1))
         if not boxes:
             centre = [(a + b) / 2 for a, b in spans]

@@ -40,7 +40,9 @@ def confusion_matrix(labels: Any, predicted: Any, classes: Sequence[str] | None 
     own = np.eye(count, dtype=bool)
     axes.imshow(np.where(own, shares, np.nan), cmap="Blues", vmin=0, vmax=1.15)
     # Mistakes are rare: their shades begin earlier, so that one in a hundred can be seen.
-    axes.imshow(np.where(own, np.nan, np.sqrt(shares)), cmap="Oranges", vmin=0, vmax=0.8)
+    mistakes = np.where(own | (table == 0), np.nan, np.sqrt(shares))
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=0.8)
+    axes.set_facecolor("#F6F6F6")
     for (row, column), n in np.ndenumerate(table):
         if n:
             dark = shares[row, column] > (0.6 if row == column else 0.3)

@@ -143,14 +143,15 @@ def saliency(
     left.set_title("The image", loc="left", **TITLE)
     picture = middle.imshow(strength, cmap="magma", vmin=0)
     middle.set_title("How much each pixel matters", loc="left", **TITLE)
-    _bar(figure, picture, middle, "Size of the gradient")
+    bar = _bar(figure, picture, middle, "Size of the gradient")
+    bar.set_ticks([0, float(strength.max()) or 1.0], labels=["0", f"{strength.max():.2g}"])
     grey = as_image(image)
     grey = grey if grey.ndim == 2 else grey.mean(axis=-1)
     right.imshow(grey, cmap="gray_r", alpha=0.35)
     limit = float(np.quantile(np.abs(signed), 0.998)) or 1.0
     visible = np.clip(np.abs(signed) / limit, 0, 1) ** 0.7
     picture = right.imshow(signed, cmap=SIGNED, vmin=-limit, vmax=limit, alpha=visible)
-    right.set_title("More ink here would ...", loc="left", **TITLE)
+    right.set_title("Raising a pixel would ...", loc="left", **TITLE)
     bar = _bar(figure, picture, right, f"Gradient for {name}")
     bar.set_ticks([-limit, 0, limit], labels=["speak against it", "0", "speak for it"])
     _bar(figure, left.images[0], left, "Pixel")
@@ -231,8 +232,8 @@ def _frames(axes: Any, picture: np.ndarray, value: np.ndarray) -> None:
     frames = PatchCollection(boxes, facecolor="none", edgecolor="#BBBBBB", linewidth=0.5)
     axes.add_collection(frames)
     rows, columns = picture.shape
-    axes.set_xlim(-1, columns)
-    axes.set_ylim(rows, -1)
+    axes.set_xlim(-0.6, columns - 0.4)
+    axes.set_ylim(rows - 0.4, -0.6)
 
 
 def _bars(axes: Any, answer: np.ndarray, classes: Sequence[str] | None) -> None:

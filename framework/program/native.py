@@ -16,7 +16,7 @@ from ..errors import ShapeError
 from ..tape import grad_mode
 from .graph import Graph, NotNative, flat_layers, graph_of, reasons
 from .losses import LossPlan
-from .optimizing import Update, key_of
+from .optimizing import Update, has_kernel, key_of
 from .step import Step
 
 Array = np.ndarray
@@ -173,18 +173,35 @@ class Native:
         self._graphs[(sample, training)] = (watched, known[1])
         return known[1]
 
-    def explain(self, sample: tuple[int, ...], loss: Any = None) -> str:
-        """Layer by layer, what runs natively and what does not and why, one a line."""
+    def explain(self, sample: tuple[int, ...], loss: Any = None, optimizer: Any = None) -> str:
+        """What runs natively, and what does not and why: a layer a line, then loss and optimizer.
+
+        Args:
+            sample: the shape of one sample.
+            loss, optimizer: those to train with, if they are to be looked at.
+        """
         found = reasons(self.model, sample)
+        covered = all([why is None for _, why in found])
+        regularized = any([v.regularizer is not None for v in self.model.trainable_variables])
+        if loss is not None and covered:
+            found.append(("loss", self._reason_against(loss, sample)))
+        if optimizer is not None and covered:
+            why = "a regularizer has no lowering" if regularized else None
+            if why is None and not has_kernel(optimizer):
+                why = "native up to the gradients; the parameters are moved in NumPy"
+            found.append(("optimizer", why))
+        if self.reason is not None:
+            found.append(("last batch", f"eager: {self.reason}"))
         width = max((len(name) for name, _ in found), default=0)
-        lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
-        if loss is not None and all(why is None for _, why in found):
-            try:
-                LossPlan(loss, graph_of(self.model, sample))
-                lines.append(f"{'loss':{width}}  native")
-            except NotNative as error:
-                lines.append(f"{'loss':{width}}  {error}")
-        return "\n".join(lines)
+        return "\n".join([f"{name:{width}}  {why or 'native'}" for name, why in found])
+
+    def _reason_against(self, loss: Any, sample: tuple[int, ...]) -> str | None:
+        """Why a loss is not native on this model, or None."""
+        try:
+            LossPlan(loss, graph_of(self.model, sample))
+        except NotNative as error:
+            return str(error)
+        return None
 
 
 def _input(x: Any) -> Array | None:

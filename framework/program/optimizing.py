@@ -24,6 +24,23 @@ def key_of(optimizer: Any) -> tuple[Any, ...]:
     return (id(optimizer), bool(given.get("momentum")), *map(given.get, names), *flats)
 
 
+def _kernel_of(o: Any) -> Kernel | None:
+    """The kernel of an optimizer; None: `Update.finish` does it in NumPy."""
+    if o.weight_decay or o.clipnorm or o.clipvalue or o.global_clipnorm:
+        return None
+    own = type(o).__module__.split(".")[0] == __name__.split(".")[0]
+    if own and type(o).__name__ == "SGD":
+        return updates.momentum if o.momentum else updates.sgd
+    if own and type(o).__name__ == "Adam" and not o.amsgrad:
+        return updates.adam
+    return None
+
+
+def has_kernel(optimizer: Any) -> bool:
+    """Whether an optimizer's update is a kernel, rather than NumPy on the flat vector."""
+    return _kernel_of(optimizer) is not None
+
+
 class Update:
     """What an optimizer does with the flat vector, as instructions or, where it must, in NumPy.
 
@@ -51,19 +68,7 @@ class Update:
         spans = [self.flat.spans[i] for _, i in places]
         self.offsets = {v: span.start for v, span in zip(variables, spans, strict=True)}
         self.settings = np.zeros(8, np.float32)
-        self.kernel = self._kernel()
-
-    def _kernel(self) -> Kernel | None:
-        """The kernel of this optimizer; None: `finish` does it in NumPy."""
-        o = self.optimizer
-        if o.weight_decay or o.clipnorm or o.clipvalue or o.global_clipnorm:
-            return None
-        own = type(o).__module__.split(".")[0] == __name__.split(".")[0]
-        if own and type(o).__name__ == "SGD":
-            return updates.momentum if o.momentum else updates.sgd
-        if own and type(o).__name__ == "Adam" and not o.amsgrad:
-            return updates.adam
-        return None
+        self.kernel = _kernel_of(optimizer)
 
     def emit(self, build: Build, groups: int, pitch: int) -> None:
         """The phase after the shards.
