@@ -27,7 +27,8 @@ def NiN(
     """Network in network for CIFAR-10: 966,986 parameters at three channels.
 
     The paper leaves the sizes open; they are those of the net its authors published. Weights start
-    as He et al. (2015) draw them for ReLU, which follows every convolution, the last one included.
+    as He et al. (2015) draw them for ReLU, which follows every convolution, the last one included:
+    its biases start at 1, for a score that starts at 0 everywhere would never get a gradient.
 
     Args:
         input_shape: ``(height, width, channels)``.
@@ -43,6 +44,7 @@ def NiN(
     shape = image_shape(name, input_shape, 4)
     layers = gt.layers
     stack: list[Any] = [gt.Input(shape)]
+    last = len(MLPCONV), len(MLPCONV[-1][1])
     for i, (size, filters) in enumerate(MLPCONV, start=1):
         depths = [scaled(n, width) for n in filters]
         if i == len(MLPCONV):
@@ -55,6 +57,7 @@ def NiN(
                     padding="same",
                     activation="relu",
                     kernel_initializer="he_normal",
+                    bias_initializer="ones" if (i, j) == last else "zeros",
                     name=f"conv{i}" if j == 0 else f"cccp{i}_{j}",
                 )
             )

@@ -112,8 +112,12 @@ def worst_mistakes(
         top, bottom = grid[2 * row, column], grid[2 * row + 1, column]
         show_image(top, images[i])
         said, truth = class_name(guesses[i], classes), class_name(labels[i], classes)
-        top.set_title(f"{CROSS} {said}, is {truth}", fontsize=10, color=VERMILLION, pad=3,
-                      fontweight="bold")  # fmt: skip
+        long = len(said + truth) > 12
+        between = "\n" if long else ", "
+        top.set_title(
+            f"{CROSS} {said}{between}is {truth}",
+            fontsize=8.5 if long else 10, color=VERMILLION, pad=3, fontweight="bold",
+        )  # fmt: skip
         shares = scores[i, [labels[i], guesses[i]]]
         bottom.barh([0, 1], shares, color=[BLUE, VERMILLION], height=0.75)
         bottom.barh([0, 1], [1, 1], color="#EEEEEE", height=0.75, zorder=0)

@@ -1,17 +1,18 @@
 """A training step as a flat list of kernel calls: made once, then run without the interpreter.
 
-graph       what a model computes, as data
-lowering    from a graph to instructions, a family of ops a file
-build       instructions on named buffers
-memory      where buffers lie
-program     instructions with addresses, for one batch size
-threads     who runs them
-step        training, testing, predicting
+graph         what a model computes, as data
+translations  from layers to nodes of a graph, a family of layers a file
+lowering      from a graph to instructions, a family of ops a file
+build         instructions on named buffers
+memory        where buffers lie
+program       instructions with addresses, for one batch size
+threads       who runs them
+step          training, testing, predicting
 """
 
 from __future__ import annotations
 
-from . import normalizing, products, shaping  # noqa: F401  (they register their lowerings)
+from . import normalizing, products, shaping, translations  # noqa: F401  (they register)
 from .graph import NotNative, graph_of, reasons
 from .native import Native, enabled
 from .optimizing import Update

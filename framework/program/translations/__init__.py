@@ -1,0 +1,5 @@
+"""How layers become nodes of a `Graph`: a family of layers a file, registered by class name."""
+
+from __future__ import annotations
+
+from . import activations, merging, models, reshaping, varying, windowed  # noqa: F401
