@@ -171,3 +171,20 @@ def test_gradcheck_of_one_op(capsys: pytest.CaptureFixture[str]) -> None:
 def test_gradcheck_of_an_unknown_op(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gradcheck", "expp"]) == 2
     assert "'exp'" in capsys.readouterr().err
+
+
+def test_evaluate_judges_the_model_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--out", "run", "--no-picture"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "--limit", "64"]) == 0
+    said = capsys.readouterr().out
+    history = history_of("run")
+    assert f"{history['val_accuracy'][-1]:.2%} of 64 test images of mnist_sample" in said
+    assert f"loss {history['val_loss'][-1]:.4f}" in said
+
+
+def test_evaluate_says_what_is_no_run(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (in_folder / "recipe.json").write_text('{"options": {"net": "lenet5"}}')
+    for folder, why in [("nowhere", "No such file"), (".", "lacks options")]:
+        assert main(["evaluate", folder]) == 2
+        assert why in capsys.readouterr().err

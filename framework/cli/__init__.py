@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import gradcheck, mutants, train
+from . import evaluate, gradcheck, mutants, train
 from .train import INTERRUPTED
 from .usage import UsageError
 
-COMMANDS = (train, gradcheck, mutants)
+COMMANDS = (train, evaluate, gradcheck, mutants)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -62,6 +62,22 @@ def write_recipe(folder: Path, command: Sequence[str], options: Mapping[str, Any
     _write(folder / RECIPE, recipe)
 
 
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """What `write_recipe` wrote.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    try:
+        recipe: dict[str, Any] = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        if {"net", "data", "seed"} <= recipe["options"].keys():
+            return recipe
+        why = "it lacks options"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = str(error)
+    raise UsageError(f"{folder} holds no run of `gradtape train`: {RECIPE} cannot be read ({why}).")
+
+
 def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
     """Write the losses and metrics of every complete epoch, lists by name."""
     _write(folder / HISTORY, {name: [float(v) for v in values] for name, values in history.items()})

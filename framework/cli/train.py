@@ -80,18 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from .. import datasets, models, optimizers, utils
 
-    _asked(lambda: utils.set_random_seed(arguments.seed))
+    asked(lambda: utils.set_random_seed(arguments.seed))
     recipe = recipes.recipe_for(arguments.net)
     options = _options(arguments, recipe, optimizers)
     train, test = (
-        (_images(x[: arguments.limit], recipe.smallest), y[: arguments.limit].reshape(-1))
-        for x, y in _asked(lambda: datasets.load(arguments.data))
+        (images(x[: arguments.limit], recipe.smallest), y[: arguments.limit].reshape(-1))
+        for x, y in asked(lambda: datasets.load(arguments.data))
     )
     if options["validation_split"]:
         train, test = _split(train, options["validation_split"])
     classes = getattr(datasets, arguments.data).CLASSES
     shape = train[0].shape[1:]
-    model = _asked(lambda: models.build(arguments.net, input_shape=shape, classes=len(classes)))
+    model = asked(lambda: models.build(arguments.net, input_shape=shape, classes=len(classes)))
     steps = -(-len(train[0]) // options["batch_size"]) * options["epochs"]
     model.compile(
         _optimizer(options, steps, optimizers),
@@ -124,6 +124,8 @@ def run(arguments: argparse.Namespace) -> int:
         if _draw(folder / record.PICTURE, title, model, history, *test, classes):
             written.append(record.PICTURE)
     print(f"Wrote {', '.join(written)} in {folder}{'' if folder.is_absolute() else '/'}")
+    if options["validation_split"]:
+        print(f"The test set was not looked at: gradtape evaluate {folder}")
     return code
 
 
@@ -136,7 +138,7 @@ def _options(
     if given["optimizer"] not in (None, recipe.optimizer):  # then its step is none of the recipe's
         usual |= {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
     options: dict[str, Any] = {k: usual.get(k) if v is None else v for k, v in given.items()}
-    optimizer = _asked(lambda: optimizers.get(options["optimizer"]))
+    optimizer = asked(lambda: optimizers.get(options["optimizer"]))
     if options["learning_rate"] is None:
         options["learning_rate"] = optimizer.learning_rate
     options["augment"] = recipes.augmentation_names(options["augment"], options["data"])
@@ -216,7 +218,7 @@ def _augmentations(text: str) -> tuple[str, ...]:
 _count.__name__, _rate.__name__, _share.__name__ = "whole number", "number", "number"
 
 
-def _asked(make: Callable[[], Any]) -> Any:
+def asked(make: Callable[[], Any]) -> Any:
     """What the user named, or the reason why there is no such thing."""
     try:
         return make()
@@ -224,7 +226,7 @@ def _asked(make: Callable[[], Any]) -> Any:
         raise UsageError(str(error)) from error
 
 
-def _images(x: np.ndarray, smallest: int) -> np.ndarray:
+def images(x: np.ndarray, smallest: int) -> np.ndarray:
     """uint8 images as float32 from 0 to 1 with a channel axis, ``(N, H, W, C)``, no side shorter
     than `smallest`."""
     x = (x if x.ndim == 4 else x[..., None]).astype(np.float32) / 255
