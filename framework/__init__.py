@@ -21,6 +21,7 @@ from . import (
 from .analysis import analysis
 from .anomaly import detect_anomaly
 from .checkpoint import checkpoint
+from .cloning import clone_model
 from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from .gradcheck import GradientError, gradcheck
 from .layers import Input
@@ -60,6 +61,7 @@ __all__ = [
     "as_tensor",
     "callbacks",
     "checkpoint",
+    "clone_model",
     "composite",
     "detect_anomaly",
     "enable_grad",

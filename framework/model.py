@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from . import saving
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .naming import unique_name
-from .serialization import register
+from .serialization import register, serialize
 from .summary import summary_text
 from .symbolic import SymbolicTensor
 from .tensor import Tensor, as_tensor
@@ -262,6 +263,17 @@ class Model(Trainer, Layer):
             return super().from_config(config)
         inputs, outputs = tensors_from_config(config)
         return cls(inputs, outputs, **{k: config[k] for k in ("name", "trainable", "dtype")})
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The model without its weights, as text for `gradtape.models.model_from_json`.
+
+        Args:
+            **kwargs: for `json.dumps`.
+
+        Raises:
+            TypeError: a layer cannot be written down; see `Layer.get_config`.
+        """
+        return json.dumps(serialize(self), **kwargs)
 
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model, its weights, and how it was compiled and trained so far, to one file.

@@ -17,21 +17,37 @@ import numpy as np
 from . import archive
 from .archive import Archive
 from .layers.base import placeholder_weights
-from .serialization import custom_object_scope, deserialize, register, serialize
+from .serialization import (
+    custom_object_scope,
+    deserialize,
+    register,
+    registered_name,
+    registered_object,
+    serialize,
+)
 from .variable import Variable
 
 __all__ = [
+    "CustomObjectScope",
     "custom_object_scope",
     "deserialize",
+    "deserialize_keras_object",
+    "get_registered_name",
+    "get_registered_object",
     "load_model",
     "load_weights",
     "register_keras_serializable",
     "save_model",
     "save_weights",
     "serialize",
+    "serialize_keras_object",
 ]
 
+# What Keras calls them.
 register_keras_serializable = register
+CustomObjectScope = custom_object_scope
+serialize_keras_object, deserialize_keras_object = serialize, deserialize
+get_registered_name, get_registered_object = registered_name, registered_object
 
 _VARIABLES, _OPTIMIZER = "variables/", "optimizer/"
 Path = str | os.PathLike[str]

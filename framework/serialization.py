@@ -81,6 +81,11 @@ def registered_name(thing: Any) -> str:
     return _names.get(thing) or thing.__name__
 
 
+def registered_object(name: str) -> Any:
+    """The class or function registered under this name, or passed to a scope; None if none is."""
+    return _custom.objects.get(name, _known.get(name))
+
+
 def lookup(name: str, kind: str = "object", package: str | None = None) -> Any:
     """The class or function that a configuration calls `name`.
 

@@ -282,13 +282,18 @@ class Topology:
         }
 
 
-def tensors_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
-    """The inputs and outputs that `Topology.get_config` described, of new layers.
+def tensors_from_config(config: dict[str, Any], layers: list[Any] | None = None) -> tuple[Any, Any]:
+    """The inputs and outputs that `Topology.get_config` described.
+
+    Args:
+        config: what it returned.
+        layers: the layers to connect. Default: new ones, as it describes them.
 
     Raises:
         ValueError: a call of a layer or of a tensor that is not there before it.
     """
-    layers = [deserialize(c, "layer", "layers") for c in config["layers"]]
+    if layers is None:
+        layers = [deserialize(c, "layer", "layers") for c in config["layers"]]
     sources = [layer for layer in layers if isinstance(layer, InputLayer)]
     made: list[list[Any]] = [[layer.output] for layer in sources]
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gradtape import Model, Sequential, load_model
+from gradtape import Model, Sequential, clone_model, load_model
+from gradtape.cloning import model_from_json
 from gradtape.errors import unknown_name
+from gradtape.saving import save_model
 
 from .alexnet import AlexNet, AlexNetSmall
 from .densenet import DenseNetSmall
@@ -58,7 +60,10 @@ __all__ = [
     "Sequential",
     "VGGSmall",
     "build",
+    "clone_model",
     "load_model",
+    "model_from_json",
+    "save_model",
 ]
 
 

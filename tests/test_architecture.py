@@ -32,8 +32,8 @@ TENSOR = (
     "tensor", "tape", "registry", "samples", "backward", "anomaly", "functional", "checkpoint",
     "tree", "random", "naming", "operators",
 )  # fmt: skip
-MODEL = ("model", "sequential", "training", "steps", "saving", "summary", "analysis")
-FRONT = ("__init__", "__main__", "cli", "plot")
+MODEL = ("model", "sequential", "training", "steps", "saving", "summary", "analysis", "cloning")
+FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.
 PLACES = {
@@ -48,7 +48,7 @@ PLACES = {
 THIRD_PARTY = {
     "kernels": {"numba", "llvmlite"},  # which is a part of numba in all but name
     "program": {"numba"},
-    "front": {"matplotlib"},
+    "front": {"matplotlib", "PIL"},
 }
 PROGRESS_BAR = {"tqdm"}  # where a person waits: training and downloads
 

@@ -1,4 +1,4 @@
-"""Small helpers around training: seeds, one-hot targets, unit vectors."""
+"""Helpers around training: seeds, targets, sequences, images in folders, a picture of a model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from .data import as_array
-from .random import check_seed, set_seed
+from ..data import as_array
+from ..random import check_seed, set_seed
+from ..serialization import custom_object_scope, register
+from .diagram import plot_model
+from .images import (
+    array_to_img,
+    image_dataset_from_directory,
+    img_to_array,
+    load_img,
+    save_img,
+)
+from .sequences import pad_sequences, split_dataset, timeseries_dataset_from_array
+
+__all__ = [
+    "array_to_img",
+    "custom_object_scope",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
+    "normalize",
+    "pad_sequences",
+    "plot_model",
+    "register_keras_serializable",
+    "save_img",
+    "set_random_seed",
+    "split_dataset",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+]
+
+register_keras_serializable = register
 
 Array = np.ndarray
 
