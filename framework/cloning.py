@@ -120,7 +120,7 @@ def _functional(model: Any, tensors: Any, make: Callable[[Any], Any]) -> Any:
     given = iter([] if tensors is None else _sources(model, tensors))
     layers = [
         next(given, None) or _again(layer) if isinstance(layer, InputLayer) else make(layer)
-        for layer in topology.layers
+        for layer in topology.made
     ]
     inputs, outputs = tensors_from_config(topology.get_config(), layers)
     return Model(inputs, outputs, name=model.name)

@@ -52,7 +52,8 @@ class Topology:
     Attributes:
         inputs, outputs: as given.
         calls: in the order of computation, without those of the inputs.
-        layers: in the order of their first call, the `InputLayer`s among them.
+        layers: from the inputs to the outputs as Keras lists them, the `InputLayer`s among them.
+        made: the same layers, inputs first, then in the order of their first call.
         input_layers: one for each input, in the order of `inputs`.
 
     Raises:
@@ -70,7 +71,8 @@ class Topology:
         self.input_layers = [_input_layer(t) for t in self._inputs]
         self.calls = self._reach(where)
         first = {id(v): v for v in [c.layer for c in self._input_calls() + self.calls]}
-        self.layers: list[Layer] = list(first.values())
+        self.made: list[Layer] = list(first.values())
+        self.layers = self._listed_from_outputs()
         names = Counter(layer.name for layer in self.layers)
         twice = [name for name, count in names.items() if count > 1]
         if twice:
@@ -102,6 +104,36 @@ class Topology:
             found[id(call)] = call
             pending.extend(call.sources())
         return sorted(found.values(), key=lambda call: call.serial)
+
+    def _listed_from_outputs(self) -> list[Layer]:
+        """The layers by falling distance from the outputs, that is the longest way; equals in the
+        order in which a walk back from the outputs meets them. So weights have Keras's order."""
+        own = {id(t): call for t, call in zip(self._inputs, self._input_calls(), strict=True)}
+
+        def before(call: Call) -> list[Call]:
+            return [] if id(call) in starts else [own.get(id(t), t.call) for t in call.sources()]
+
+        starts = {id(call) for call in own.values()}
+        distance: dict[int, int] = {}  # of calls
+        reached: dict[int, int] = {}  # of layers
+        for call in reversed([*own.values(), *self.calls]):
+            far = max(distance.get(id(call), 0), reached.get(id(call.layer), 0))
+            reached[id(call.layer)] = far
+            for source in before(call):
+                distance[id(source)] = max(distance.get(id(source), 0), far + 1)
+        met: dict[int, None] = {}
+        seen: set[int] = set()
+        pending = [own.get(id(t), t.call) for t in reversed(self._outputs)]
+        while pending:
+            call = pending.pop()
+            if id(call) not in seen:
+                seen.add(id(call))
+                met.setdefault(id(call.layer))
+                pending.extend(reversed(before(call)))
+        order = {layer: i for i, layer in enumerate(met)}
+        return sorted(
+            self.made, key=lambda layer: (-reached.get(id(layer), 0), order.get(id(layer), -1))
+        )
 
     def _plan(self) -> list[_Step]:
         """Every tensor gets a number; what it holds is dropped after its last use."""
@@ -262,13 +294,13 @@ class Topology:
         for number, call in enumerate(self.calls, start=len(self._inputs)):
             for tensor in tree_leaves(call.outputs):
                 numbers.setdefault(id(tensor), (number, tensor.index))
-        place = {id(layer): i for i, layer in enumerate(self.layers)}
+        place = {id(layer): i for i, layer in enumerate(self.made)}
 
         def plain(value: Any) -> Any:
             return to_plain(value, lambda t: list(numbers[id(t)]))
 
         return {
-            "layers": [serialize(layer) for layer in self.layers],
+            "layers": [serialize(layer) for layer in self.made],
             "calls": [
                 {
                     "layer": place[id(call.layer)],

@@ -1,0 +1,23 @@
+"""``pytest tests/parity --keras-page docs/keras-parity.md`` writes that page from what passed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keras-page", type=Path, help="write the page about Keras's names")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    path = session.config.getoption("--keras-page")
+    if path is None or exitstatus != 0:
+        return
+    from keras_vocabulary import counted, page
+
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    passed = [report.nodeid for report in reporter.stats.get("passed", ())]
+    path.write_text(page(counted(passed)), encoding="utf-8")
