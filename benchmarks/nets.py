@@ -48,6 +48,11 @@ NETS: dict[str, tuple[tuple[int, int, int], Layers]] = {
     ),
 }  # fmt: skip
 
+#: Sides of images and numbers of convolutions that `scaling` goes through.
+IMAGES, DEPTHS = (16, 32, 64, 128), (1, 2, 4, 8)
+NETS |= {f"image_{n}": ((n, n, 3), _vgg((1, 16), (1, 32), dense=(64,))) for n in IMAGES}
+NETS |= {f"depth_{n}": ((16, 16, 3), _vgg((n, 32), dense=())) for n in DEPTHS}
+
 BATCHES = {"lenet5": (128, 32), "vgg_small": (64,), "alexnet_small": (64,)}
 
 

@@ -9,16 +9,12 @@ multiplications would take at the measured peak of the machine.
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import os
 import platform
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
+from . import report
 from .nets import BATCHES, NETS, data, initial_weights
 from .peers import PEERS, Gradtape
 
@@ -50,9 +46,9 @@ def multiplications(name: str) -> int:
     return total
 
 
-def curve(contestant: Any, x: Any, labels: Any) -> list[float]:
+def curve(contestant: Any, x: Any, labels: Any, steps: int) -> list[float]:
     """The losses of the first steps."""
-    return [contestant.step(x[i % len(x)], labels[i % len(x)]) for i in range(CURVE)]
+    return [contestant.step(x[i % len(x)], labels[i % len(x)]) for i in range(steps)]
 
 
 def turns(contestants: dict[str, Any], x: Any, labels: Any, seconds: float) -> dict[str, Any]:
@@ -72,8 +68,18 @@ def turns(contestants: dict[str, Any], x: Any, labels: Any, seconds: float) -> d
     return times
 
 
-def run(net: str, batch: int, peers: list[str], threads: int, seconds: float) -> dict[str, Any]:
-    """One row of the table, for all contestants."""
+def run(
+    net: str, batch: int, peers: list[str], threads: int, seconds: float, losses: int = CURVE
+) -> dict[str, Any]:
+    """One row of the table, for all contestants.
+
+    Args:
+        net, batch: what to train.
+        peers: names in `PEERS`.
+        threads: how many each may use.
+        seconds: for each contestant.
+        losses: how many first losses to compare.
+    """
     x, labels = data(net, batch, 8)
     weights = initial_weights(net)
     contestants: dict[str, Any] = {"gradtape": Gradtape(net, weights, RATE, threads)}
@@ -83,7 +89,7 @@ def run(net: str, batch: int, peers: list[str], threads: int, seconds: float) ->
             contestants[name] = PEERS[name](net, weights, RATE, threads)
         except ImportError as error:
             missing[name] = f"not installed ({error.name})"
-    curves = {name: curve(c, x, labels) for name, c in contestants.items()}
+    curves = {name: curve(c, x, labels, losses) for name, c in contestants.items()}
     reference = curves[next((n for n in curves if n != "gradtape"), "gradtape")]
     times = turns(contestants, x, labels, seconds)
     result: dict[str, Any] = {"net": net, "batch": batch, "missing": missing, "contestants": {}}
@@ -128,57 +134,30 @@ def show(results: list[dict[str, Any]], peak: float, threads: int) -> None:
             )
 
 
-def chart(results: list[dict[str, Any]], path: Path) -> None:
-    """Bars, a group for each net."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    columns = min(3, len(results))
-    rows = math.ceil(len(results) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4 * columns, 3 * rows), squeeze=False)
-    for axis in axes.flat[len(results) :]:
-        axis.axis("off")
-    for axis, result in zip(axes.flat, results, strict=False):
-        found = result["contestants"]
-        heights = [c["median_ms"] for c in found.values()]
-        bars = axis.bar(list(found), heights, color=["#d1495b"] + ["#9aa5b1"] * (len(found) - 1))
-        axis.bar_label(bars, fmt="%.2f")
-        axis.set_title(f"{result['net']}, batch {result['batch']}")
-        axis.set_ylabel("ms a step")
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.train_step", description=__doc__)
+def main(arguments: list[str] | None = None) -> None:
+    parser = report.parser("train_step", __doc__)
     parser.add_argument("--peers", default="torch", help=f"comma-separated: {', '.join(PEERS)}")
     parser.add_argument("--nets", default="lenet5", help=f"comma-separated: {', '.join(NETS)}")
     parser.add_argument("--batch", type=int, help="instead of the usual sizes")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seconds", type=float, default=10.0, help="for each contestant")
-    parser.add_argument("--out", type=Path, default=Path("runs/train_step"))
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     from gradtape.kernels.peak import peak as measured_peak
 
-    peers = [p for p in given.peers.split(",") if p]
     results = []
-    for net in given.nets.split(","):
-        for batch in (given.batch,) if given.batch else BATCHES[net]:
+    for net in report.names(given.nets):
+        for batch in (given.batch,) if given.batch else BATCHES.get(net, (32,)):
+            peers = report.names(given.peers)
             results.append(run(net, batch, peers, given.threads, given.seconds))
     peak = measured_peak()
     print(f"{platform.processor() or platform.machine()}, {given.threads} threads;", end=" ")
     print(f"fused multiply-adds: {peak:.0f} GFLOP/s a core")
     show(results, peak, given.threads)
-    given.out.mkdir(parents=True, exist_ok=True)
-    report = {"threads": given.threads, "peak_gflops_per_core": peak, "results": results}
-    (given.out / "train_step.json").write_text(json.dumps(report, indent=1))
-    try:
-        chart(results, given.out / "train_step.png")
-    except ImportError:
-        print("no chart: matplotlib is not installed")
-    print(f"\nwritten to {given.out}")
+    groups = {
+        f"{r['net']}, batch {r['batch']}": {n: c["median_ms"] for n, c in r["contestants"].items()}
+        for r in results
+    }
+    facts = {"threads": given.threads, "peak_gflops_per_core": peak}
+    report.write(given.out, "train_step", results, groups, "ms a step", **facts)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from . import evaluate, gradcheck, mutants, train
+from . import evaluate, gradcheck, mutants, train, warmup
 from .train import INTERRUPTED
 from .usage import UsageError
 
-COMMANDS = (train, evaluate, gradcheck, mutants)
+COMMANDS = (train, evaluate, gradcheck, mutants, warmup)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

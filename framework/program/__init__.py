@@ -18,7 +18,7 @@ from .native import Native, enabled
 from .optimizing import Update
 from .step import Step
 from .threads import set_threads
-from .warmup import warmup
+from .warmup import warmup, warmup_eager
 from .winograd import set_winograd
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "set_threads",
     "set_winograd",
     "warmup",
+    "warmup_eager",
 ]

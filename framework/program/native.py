@@ -193,7 +193,11 @@ class Native:
         if self.reason is not None:
             found.append(("last batch", f"eager: {self.reason}"))
         width = max((len(name) for name, _ in found), default=0)
-        return "\n".join([f"{name:{width}}  {why or 'native'}" for name, why in found])
+        lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
+        if loss is not None:
+            stays = regularized or any([why for name, why in found if name != "optimizer"])
+            lines.append(f"A training step runs {'eagerly' if stays else 'natively'}.")
+        return "\n".join(lines)
 
     def _reason_against(self, loss: Any, sample: tuple[int, ...]) -> str | None:
         """Why a loss is not native on this model, or None."""

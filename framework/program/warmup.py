@@ -1,12 +1,16 @@
-"""Compile what programs usually need, so that the first training step does not wait for it."""
+"""Compile what is usually needed, so that no training step waits for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
+from .. import ops
 from ..kernels import loss, normalize, pointwise, products, shards, updates, windows, winograd
 from ..kernels.native import Kernel
 from ..kernels.simd import TILE_ROWS
+from ..tensor import tensor
 
 _ROOMS = (loss, normalize, pointwise, products, shards, updates, windows, winograd)
 _BY_ROWS = (
@@ -21,7 +25,7 @@ _BY_SIZE = (windows.average, windows.average_back, windows.maximum, windows.maxi
 
 
 def usual_kernels() -> Iterator[Kernel]:
-    """Every kernel, tiles of every size among them."""
+    """Every kernel of programs, tiles of every size among them."""
     for room in _ROOMS:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
     for made in _BY_ROWS:
@@ -33,7 +37,7 @@ def usual_kernels() -> Iterator[Kernel]:
 
 
 def warmup(each: Callable[[Kernel], None] | None = None) -> int:
-    """Fill the cache of compiled kernels; returns how many there are.
+    """Fill the cache of compiled kernels of programs; returns how many there are.
 
     Args:
         each: called with every kernel before it is compiled or found in the cache.
@@ -45,3 +49,18 @@ def warmup(each: Callable[[Kernel], None] | None = None) -> int:
         assert made.address
         count += 1
     return count
+
+
+def warmup_eager() -> None:
+    """As `warmup`, for the kernels that single ops on float32 images need."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    x = tensor(random(2, 8, 8, 3), requires_grad=True)
+    y = ops.conv(x, tensor(random(3, 3, 3, 4), requires_grad=True))
+    z = ops.conv(x, tensor(random(3, 3, 1, 3), requires_grad=True), groups=3)
+    pooled = ops.max_pool(y, 2).sum() + ops.average_pool(z, 2).sum()
+    (pooled + ops.erf(y).sum() + ops.erfc(y).sum()).backward()
+    ops.affine_transform(x.data, np.array([[1, 0, 0, 0, 1, 0]] * 2, np.float32))

@@ -1,0 +1,130 @@
+"""An epoch of `fit`, ours and that of Keras on each back end: ``python -m benchmarks.fit_epoch``.
+
+LeNet-5 on Fashion-MNIST (images of the same number and size drawn at random where the data set is
+not on this machine), batches of 128, accuracy as metric, one callback that is called in every
+batch. Each contestant runs in a process of its own; the runs take turns. The first epoch includes
+what is compiled in it, the later ones do not.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from . import report
+from .nets import initial_weights
+
+BATCH, RATE, MOMENTUM = 128, 0.02, 0.9
+BACKENDS = ("tensorflow", "torch", "jax")
+
+
+def images(count: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Images (count, 28, 28, 1) float32 from 0 to 1, their labels, and what they are."""
+    from gradtape.datasets import _files, _idx, fashion_mnist
+
+    name = fashion_mnist.SOURCE.name
+    places = [_files.cache_folder() / name]
+    places += [root / name.replace("_", "-") for root in _files.system_folders()]
+    if not any(map(_idx.held, places)):  # a benchmark downloads nothing
+        rng = np.random.default_rng(0)
+        x, y = rng.random((count, 28, 28, 1), np.float32), rng.integers(0, 10, count)
+        return x, y, "random images"
+    (x, y), _ = fashion_mnist.load_data()
+    x = x[:count].reshape(-1, 28, 28, 1).astype(np.float32) / 255
+    return x, y[:count].reshape(-1).astype(np.int64), "Fashion-MNIST"
+
+
+def measure(contestant: str, samples: int, epochs: int, threads: int) -> dict[str, Any]:
+    """Seconds of the first epoch, and the median of the later ones.
+
+    Args:
+        contestant: ``"gradtape"``, or ``"keras-"`` and a back end.
+        samples: images in an epoch.
+        epochs: at least 2.
+        threads: how many may be used.
+    """
+    x, y, what = images(samples)
+    weights = initial_weights("lenet5")
+    model, package = _compiled(contestant, weights, threads)
+
+    class Clock(package.callbacks.Callback):
+        """Times epochs, and is called in every batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.seconds: list[float] = []
+            self.losses: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.start = time.perf_counter()
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.losses.append(float(logs["loss"]))
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.seconds.append(time.perf_counter() - self.start)
+
+    clock = Clock()
+    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[clock])
+    return {
+        "first_epoch": clock.seconds[0],
+        "epoch": statistics.median(clock.seconds[1:]),
+        "last_loss": clock.losses[-1],
+        "data": what,
+    }
+
+
+def _compiled(contestant: str, weights: Any, threads: int) -> tuple[Any, Any]:
+    """The model, and the package it comes from."""
+    if contestant == report.OURS:
+        import gradtape
+
+        from .peers import Gradtape
+
+        model, package = Gradtape("lenet5", weights, RATE, threads).model, gradtape
+    else:
+        os.environ["KERAS_BACKEND"] = contestant.removeprefix("keras-")
+        __import__(os.environ["KERAS_BACKEND"])  # says which one is missing
+        import keras
+
+        from .peers import Keras
+
+        model, package = Keras("lenet5", weights, RATE, threads).model, keras
+    loss = package.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(package.optimizers.SGD(RATE, momentum=MOMENTUM), loss, metrics=["accuracy"])
+    return model, package
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = report.parser("fit_epoch", __doc__)
+    parser.add_argument("--backends", default=",".join(BACKENDS), help="of Keras")
+    parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--epochs", type=int, default=3, help="in a run, at least 2")
+    parser.add_argument("--runs", type=int, default=2)
+    given = parser.parse_args(arguments)
+    contestants = [report.OURS, *(f"keras-{b}" for b in report.names(given.backends))]
+    runs: dict[str, list[Any]] = {name: [] for name in contestants}
+    for _ in range(given.runs):
+        for name in contestants:
+            runs[name].append(
+                report.alone(
+                    "benchmarks.fit_epoch",
+                    contestant=name,
+                    samples=given.samples,
+                    epochs=max(2, given.epochs),
+                    threads=given.threads,
+                )
+            )
+    found = {name: report.medians(r) for name, r in runs.items()}
+    title = f"LeNet-5, {given.samples} {found[report.OURS]['data']}, batch {BATCH}"
+    report.show(title, found, {"first_epoch": "s", "epoch": "s", "last_loss": ""})
+    groups = {"epoch": {n: f["epoch"] for n, f in found.items() if "epoch" in f}}
+    report.write(given.out, "fit_epoch", found, groups, "seconds", threads=given.threads)
+
+
+if __name__ == "__main__":
+    main()

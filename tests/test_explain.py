@@ -1,0 +1,86 @@
+"""`Model.explain` says what runs natively and why the rest does not, before any data has come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gradtape as gt
+from gradtape.__main__ import main
+from gradtape.program import enabled
+
+L = gt.layers
+pytestmark = pytest.mark.skipif(not enabled(), reason="programs are turned off")
+
+
+def _lines(model: Any) -> list[str]:
+    told: list[str] = []
+    model.explain(told.append)
+    return told[0].splitlines()
+
+
+def _model(*layers: Any, loss: Any = "mse", optimizer: Any = "sgd") -> Any:
+    model = gt.Sequential([gt.Input((5,)), *layers])
+    model.compile(optimizer, loss)
+    return model
+
+
+def test_a_covered_model_is_native_from_layers_to_optimizer() -> None:
+    *lines, verdict = _lines(_model(L.Dense(4, activation="relu"), L.Dense(3)))
+    assert len(lines) == 4 and all(line.endswith("native") for line in lines)
+    assert verdict == "A training step runs natively."
+
+
+def test_a_layer_of_the_users_makes_the_step_eager() -> None:
+    class Odd(L.Dense):
+        pass
+
+    lines = _lines(_model(Odd(4), L.Dense(3)))
+    assert "has no lowering" in lines[0] and lines[1].endswith("native")
+    assert lines[-1] == "A training step runs eagerly."
+
+
+def test_loss_regularizer_and_clipping_are_named() -> None:
+    lines = _lines(_model(L.Dense(3), loss="mae"))
+    assert "MeanAbsoluteError has no lowering" in lines[1] and lines[-1].endswith("eagerly.")
+    lines = _lines(_model(L.Dense(3, kernel_regularizer=gt.regularizers.L2(0.1))))
+    assert "regularizer" in lines[2] and lines[-1].endswith("eagerly.")
+    lines = _lines(_model(L.Dense(3), optimizer=gt.optimizers.SGD(0.1, clipnorm=1.0)))
+    assert "moved in NumPy" in lines[2] and lines[-1].endswith("natively.")
+
+
+def test_what_is_explained_is_what_happens() -> None:
+    for layers in ([L.Dense(3)], [L.Dense(3), L.Lambda(lambda x: x * 2)]):
+        model = _model(*layers)
+        verdict = _lines(model)[-1]
+        x, y = np.ones((8, 5), np.float32), np.ones((8, 3), np.float32)
+        model.fit(x, y, verbose=0)
+        assert (model._native.reason is None) == verdict.endswith("natively.")
+
+
+def test_a_model_that_has_no_shape_yet_is_refused() -> None:
+    with pytest.raises(ValueError, match="not been built"):
+        gt.Sequential([L.Dense(3)]).explain()
+
+
+def test_first_look_at_data_runs_natively_where_it_can() -> None:
+    model = _model(L.Dense(3))
+    calls = []
+    model.layers[0].call = lambda x: calls.append(x)  # an eager pass would end here
+    assert model._answer(np.ones((2, 5), np.float32)).shape == (2, 3) and not calls
+
+
+def test_warmup_says_how_many_kernels_are_ready(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gradtape import program
+
+    monkeypatch.setattr(program, "warmup", lambda each: each(program.warmup) or 7)
+    program.warmup.name = "a kernel"  # type: ignore[attr-defined]
+    single = []
+    monkeypatch.setattr(program, "warmup_eager", lambda: single.append(True))
+    assert main(["warmup"]) == 0 and single
+    said = capsys.readouterr().out
+    assert "a kernel" in said and "7 kernels of programs and those of single ops are ready" in said
