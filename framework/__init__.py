@@ -24,6 +24,7 @@ from .checkpoint import checkpoint
 from .cloning import clone_model
 from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from .gradcheck import GradientError, gradcheck
+from .gradient_tape import GradientTape
 from .layers import Input
 from .model import Model
 from .proof import prove
@@ -50,6 +51,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "GradientError",
+    "GradientTape",
     "Input",
     "Model",
     "Sample",

@@ -121,6 +121,7 @@ class CallbackList(Callback):
             setattr(self, hook, _all(heard) if heard else _nothing)
         watched = ("on_train_batch_begin", "on_train_batch_end")
         self.watches_batches = any(getattr(self, hook) is not _nothing for hook in watched)
+        self.shows_progress = False
         if model is not None:
             self.set_model(model)
         self.set_params(params)

@@ -139,16 +139,29 @@ class ArrayData:
             return parts["x"], parts.get("y"), parts.get("sample_weight")
         return tuple(self._arranged(k, parts) for k in ("x", "y", "sample_weight"))
 
-    def batches(self, *address: int) -> Iterator[Batch]:
+    def batches(self, *address: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch.
 
         Args:
             address: which epoch; with `shuffle`, equal addresses give equal orders.
+            start: how many batches to leave out.
         """
         order = generator("shuffle", *address).permutation(len(self)) if self.shuffle else None
-        for start in range(0, len(self), self.batch_size):
-            span = slice(start, start + self.batch_size)
+        for first in range(start * self.batch_size, len(self), self.batch_size):
+            span = slice(first, first + self.batch_size)
             yield self.part(span if order is None else order[span])
+
+    def sample(self) -> ArrayData:
+        """Data to look at before training: all of it."""
+        return self
+
+    def weigh(self, class_weight: Mapping[int, float]) -> None:
+        """Weigh the samples by their class; see `class_weights`.
+
+        Raises:
+            ValueError: they have weights of their own.
+        """
+        self.arrays["sample_weight"] = weights_of_classes(self.y, self.sample_weight, class_weight)
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first samples, and the last `fraction` of them (unshuffled) for validation.
@@ -187,6 +200,8 @@ def as_array(values: Any, name: str) -> Array:
     """
     if isinstance(values, Tensor):
         return _with_samples(values.data, name)
+    if hasattr(values, "detach"):  # of PyTorch, which converts only what has no gradient
+        values = values.detach().cpu()
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -231,16 +246,50 @@ def _not_finite(name: str, values: Array) -> str | None:
     )
 
 
-def unpack(data: Any, name: str) -> tuple[Any, Any, Any]:
-    """Inputs, targets and weights of a pair ``(x, y)`` or a triple ``(x, y, sample_weight)``.
+def unpack_x_y_sample_weight(data: Any) -> Batch:
+    """Inputs, targets and weights out of what a step receives, None for what is missing.
+
+    Args:
+        data: ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)`` as a tuple or list; anything else
+            is `x` alone.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: a tuple or list of another length.
     """
-    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-        what = f"{len(data)} elements" if isinstance(data, (tuple, list)) else type(data).__name__
-        raise ValueError(f"{name} must be (x, y) or (x, y, sample_weight), received {what}.")
-    return (*data, None) if len(data) == 2 else tuple(data)
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(
+            "A batch must be x, (x,), (x, y) or (x, y, sample_weight), received "
+            f"{len(data)} elements: {reprlib.repr(data)}."
+        )
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """What a step receives for a batch: `x`, ``(x, y)`` or ``(x, y, sample_weight)``.
+
+    Inputs alone that are a list or tuple become ``(x,)``, which cannot be mistaken for a pair.
+    """
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, (list, tuple)) else x
+
+
+def weights_of_classes(y: Any, sample_weight: Any, class_weight: Mapping[int, float]) -> Array:
+    """Weights by class, where the samples have none of their own; see `class_weights`.
+
+    Raises:
+        ValueError: they have, or there are no targets.
+    """
+    if sample_weight is not None:
+        raise ValueError("A sample is weighed by class_weight or sample_weight, not both.")
+    if y is None:
+        raise ValueError("class_weight needs the targets y, which hold the classes.")
+    return class_weights(y, class_weight)
 
 
 def class_weights(y: Any, class_weight: Mapping[int, float]) -> Array:

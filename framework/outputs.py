@@ -9,7 +9,7 @@ import numpy as np
 
 from .scores import Scores
 from .tensor import Tensor, as_tensor
-from .tree import tree_leaves
+from .tree import tree_leaves, tree_map
 
 Array = np.ndarray
 
@@ -281,3 +281,43 @@ def arrays_of(outputs: Any) -> Any:
     if isinstance(outputs, dict):
         return {k: arrays_of(v) for k, v in outputs.items()}
     return [arrays_of(v) for v in outputs]
+
+
+class Outputs:
+    """The predictions of many batches, put together.
+
+    Args:
+        room: how many samples there will be; None if only the end will tell.
+    """
+
+    def __init__(self, room: int | None) -> None:
+        self._room = room
+        self._parts: list[Any] = []
+        self._whole: Any = None
+        self._filled = 0
+
+    def add(self, outputs: Any) -> None:
+        """Take in the arrays of a batch, which may be overwritten later."""
+        if self._room is None:
+            self._parts.append(tree_map(np.copy, outputs))
+            return
+        if self._whole is None:
+            room = self._room
+            self._whole = tree_map(lambda y: np.empty((room, *y.shape[1:]), y.dtype), outputs)
+        start, count = self._filled, 0
+        for whole, some in zip(tree_leaves(self._whole), tree_leaves(outputs), strict=True):
+            count = len(some)
+            whole[start : start + count] = some
+        self._filled += count
+
+    def whole(self) -> Any:
+        """Everything, in the structure of a batch; None if there was no batch."""
+        if self._room is None:
+            if not self._parts:
+                return None
+            columns = zip(*map(tree_leaves, self._parts), strict=True)
+            joined = iter([np.concatenate(column) for column in columns])
+            return tree_map(lambda _: next(joined), self._parts[0])
+        if self._filled == self._room:
+            return self._whole
+        return tree_map(lambda y: y[: self._filled], self._whole)

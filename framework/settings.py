@@ -53,3 +53,10 @@ def refuse_unknown(method: Callable[..., Any], unknown: dict[str, Any]) -> None:
             + (f" Did you mean {near[0]!r}?" if near else "")
             + f" It takes: {', '.join(known)}."
         )
+
+
+def accepts(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function takes a keyword of this name."""
+    parameters = inspect.signature(function).parameters
+    kinds = [p.kind for p in parameters.values()]
+    return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds

@@ -9,12 +9,14 @@ import numpy as np
 
 from . import optimizers
 from .backward import run_backward
-from .data import ArrayData
+from .data import Batch, unpack_x_y_sample_weight
+from .feeding import BatchData, Data, Rounds
+from .metrics import Metric
 from .optimizers import Optimizer
 from .outputs import OutputScores, arrays_of, names_of, samples_in, scores_for
 from .scores import Logs, Scores
 from .serialization import serialize
-from .settings import refuse_unknown
+from .settings import accepts, count_of, refuse_unknown
 from .tape import no_grad
 from .tensor import Tensor, wrap
 from .tree import is_structure, tree_leaves
@@ -24,20 +26,33 @@ from .variable import Variable
 class Round:
     """What `fit` and `evaluate` know for all batches of an epoch.
 
+    Args:
+        rounds: where `fit` takes its batches from.
+
     Attributes:
         variables: those to train; looked up once an epoch, because looking is slow.
         adds_losses: whether the model adds losses of its own; None before the first batch.
+        own_metrics: metrics that are attributes of the model; None before the first batch.
         finite: whether every loss has been, in this `fit`.
+        epoch, batch: with which `fit` goes on after a backup was restored, else None and 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rounds: Rounds | None = None) -> None:
+        self.rounds = rounds
         self.finite = True
+        self.epoch: int | None = None
+        self.batch = 0
         self.begin([])
 
     def begin(self, variables: list[Variable]) -> None:
         """Start an epoch that trains these variables."""
         self.variables = variables
         self.adds_losses: bool | None = None
+        self.own_metrics: list[Metric] | None = None
+
+
+#: The arguments of `compile` that make the scores.
+_SCORED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 class Steps:
@@ -46,10 +61,16 @@ class Steps:
     Attributes:
         optimizer: the one `compile` was given, or None.
         loss: what `compile` was given as loss.
+        run_eagerly: whether every step is computed op by op, without native programs. May be set.
+        steps_per_execution: the batches between two calls of a callback's batch hooks.
     """
 
     optimizer: Optimizer | None = None
     loss: Any = None
+    run_eagerly: bool = False
+    steps_per_execution: int = 1
+    jit_compile: Any = "auto"
+    auto_scale_loss: bool = True
     _scores: Scores | None = None
     _recipe: dict[str, Any] | None = None
     _round: Round | None = None
@@ -75,10 +96,13 @@ class Steps:
         self,
         optimizer: Any = "rmsprop",
         loss: Any = None,
-        *,
+        loss_weights: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
-        loss_weights: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
         **unknown: Any,
     ) -> None:
         """Say how to train and what to watch.
@@ -92,22 +116,42 @@ class Steps:
                 several outputs a list with the metrics of each, or a dict by name.
             weighted_metrics: metrics that count each sample with its weight.
             loss_weights: for several outputs, a factor for each loss in their sum.
+            run_eagerly: whether to compute op by op, without native programs, so that a debugger
+                sees every layer.
+            steps_per_execution: the batches between two calls of a callback's batch hooks.
+            jit_compile: accepted: True, False and ``"auto"`` are the same, because a native
+                program is used wherever one covers the step; `run_eagerly` turns them off.
+            auto_scale_loss: accepted: only half precision would need it.
 
         Raises:
             ValueError, TypeError: an unknown name or argument.
         """
         refuse_unknown(Steps.compile, unknown)
+        if jit_compile not in (True, False, "auto"):
+            raise ValueError(
+                f"jit_compile must be True, False or 'auto', received {jit_compile!r}."
+            )
+        steps_per_execution = count_of(steps_per_execution, "steps_per_execution")
         self._scores = scores_for(
             loss, metrics, weighted_metrics, loss_weights, self._output_names()
         )
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
+        settings = {
+            "run_eagerly": bool(run_eagerly),
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": jit_compile,
+            "auto_scale_loss": bool(auto_scale_loss),
+        }
+        for name, value in settings.items():
+            setattr(self, name, value)
         self._recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
             "loss_weights": loss_weights,
+            **settings,
         }
 
     @property
@@ -136,28 +180,76 @@ class Steps:
 
     @property
     def metrics(self) -> list[Any]:
-        """The running mean of the loss, and the metrics once data has shown what they are."""
-        return self._scores.metrics if self._scores is not None else []
+        """The running mean of the loss, and the metrics once data has shown what they are.
+
+        Then come metrics that are attributes of the model: `fit` resets and reports them, too.
+        """
+        return [*(self._scores.metrics if self._scores is not None else []), *self._own_metrics()]
+
+    def _own_metrics(self) -> list[Metric]:
+        """The metrics in attributes of the model; looked up once a round."""
+        running = self._round
+        if running is not None and running.own_metrics is not None:
+            return running.own_metrics
+        found = [m for m in vars(self).values() if isinstance(m, Metric)]
+        if running is not None:
+            running.own_metrics = found
+        return found
 
     @property
     def metrics_names(self) -> list[str]:
         """The names of loss and metrics, in the order of what `evaluate` returns."""
-        return list(self._scores.result()) if self._scores is not None else []
+        return list(self.get_metrics_result()) if self._scores is not None else []
 
     def reset_metrics(self) -> None:
         """Forget the batches that loss and metrics have seen."""
+        for metric in self.metrics:
+            metric.reset_state()
         if self._scores is not None:
             self._scores.reset()
 
+    def get_metrics_result(self) -> Logs:
+        """Loss and metrics so far, by name."""
+        logs = self._scores.result() if self._scores is not None else {}
+        for metric in self._own_metrics():
+            value = metric.result()
+            logs.update(value if isinstance(value, dict) else {metric.name: value})
+        return logs
+
     # A step, for subclasses to override
 
-    def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Logs:
-        """Learn from one batch; returns loss and metrics so far."""
-        done = self._natively("train", x, y, sample_weight)
+    def train_step(self, data: Any) -> Logs:
+        """Learn from one batch; returns loss and metrics so far.
+
+        A subclass may override this. Whatever it computes with tensors has gradients:
+
+            def train_step(self, data):
+                x, y = data
+                with gt.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(y=y, y_pred=y_pred)
+                variables = self.trainable_variables
+                self.optimizer.apply(tape.gradient(loss, variables), variables)
+                for metric in self.metrics:
+                    if metric.name == "loss":
+                        metric.update_state(loss)
+                    else:
+                        metric.update_state(y, y_pred)
+                return {m.name: m.result() for m in self.metrics}
+
+        Args:
+            data: the batch in arrays: ``x``, ``(x, y)`` or ``(x, y, sample_weight)``, as it was
+                given to `fit`; see `gradtape.utils.unpack_x_y_sample_weight`.
+
+        Returns:
+            Numbers by name, for callbacks and the `History`.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        done = self._natively("train", x, y, sample_weight) if self._usual_loss() else None
         if done is not None:
             return done
         y_pred = self(x, training=True)
-        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, True)
         variables = self._round.variables if self._round else self.trainable_variables
         if variables and self.optimizer is not None:
             if not self.optimizer.built:
@@ -166,19 +258,20 @@ class Steps:
         self._compiled("train_step").track(loss, samples_in(y_pred))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def test_step(self, x: Any, y: Any, sample_weight: Any = None) -> Logs:
-        """Judge one batch; returns loss and metrics so far."""
-        done = self._natively("test", x, y, sample_weight)
+    def test_step(self, data: Any) -> Logs:
+        """Judge one batch; returns loss and metrics so far. `data` is that of `train_step`."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        done = self._natively("test", x, y, sample_weight) if self._usual_loss() else None
         if done is not None:
             return done
         y_pred = self(x, training=False)
-        loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
+        loss = self._compute_loss(x, y, y_pred, sample_weight, False)
         self._compiled("test_step").track(loss, samples_in(y_pred))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def predict_step(self, x: Any) -> Any:
-        """The output for one batch."""
-        return self._answer(x)
+    def predict_step(self, data: Any) -> Any:
+        """The output for one batch. `data` is that of `train_step`; only `x` counts."""
+        return self._answer(unpack_x_y_sample_weight(data)[0])
 
     def _answer(self, x: Any) -> Any:
         """The output for some samples, by a native program where one covers the model."""
@@ -188,6 +281,8 @@ class Steps:
 
     def _programs(self) -> Any:
         """The native programs of this model, or None if there cannot be any."""
+        if self.run_eagerly:
+            return None
         if self._native is None:
             from .program import Native, enabled  # Numba comes with it, so not before it is needed
 
@@ -227,6 +322,12 @@ class Steps:
     ) -> Tensor:
         """The loss of one batch, and what the model adds to it: a tensor of one element.
 
+        A subclass may override this, with all or some of the arguments.
+
+        Args:
+            x, y, y_pred, sample_weight: the batch, and what the model made of `x`.
+            training: whether it is computed to learn from it.
+
         Raises:
             ValueError: there is nothing to compute.
         """
@@ -245,6 +346,17 @@ class Steps:
             raise ValueError("There is no loss to compute: pass one to compile(loss=...).")
         return total
 
+    def _usual_loss(self) -> bool:
+        """Whether the loss is that of `compile`, which a program may compute."""
+        return type(self).compute_loss is Steps.compute_loss and "compute_loss" not in vars(self)
+
+    def _compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """`compute_loss`, which a subclass may have defined without `training`, as in Keras 3.0."""
+        batch = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        if self._usual_loss() or accepts(self.compute_loss, "training"):
+            return self.compute_loss(**batch, training=training)
+        return self.compute_loss(**batch)
+
     def _adds_losses(self) -> bool:
         """Whether the model adds losses of its own; found out once a round."""
         running = self._round
@@ -258,7 +370,7 @@ class Steps:
         """Add a batch to the metrics; returns loss and metrics so far."""
         scores = self._scores_of(y_pred, "compute_metrics")
         scores.update(y, arrays_of(y_pred), sample_weight)
-        return scores.result()
+        return self.get_metrics_result()
 
     # Before any of it
 
@@ -277,7 +389,7 @@ class Steps:
             return scores
         if self._recipe is None or not is_structure(y_pred):
             return scores
-        recipe = {k: v for k, v in self._recipe.items() if k != "optimizer"}
+        recipe = {k: self._recipe[k] for k in _SCORED}
         self._scores = OutputScores(**recipe, names=names_of(y_pred))
         return self._scores
 
@@ -295,16 +407,17 @@ class Steps:
         """How many inputs and outputs the model has; None if it cannot tell before it has run."""
         return None, None
 
-    def _need_targets(self, data: ArrayData, scores: Scores, method: str) -> None:
-        if data.y is None and scores.loss is not None:
+    def _need_targets(self, y: Any, scores: Scores, method: str) -> None:
+        if y is None and scores.loss is not None and self._usual_loss():
             raise ValueError(
                 f"{method}() received no targets y, which {type(scores.loss).__name__} compares "
                 "the output with. Pass y, or y=x to reproduce the inputs."
             )
 
-    def _inspect(self, data: ArrayData, method: str) -> None:
+    def _inspect(self, source: Data, method: str) -> None:
         """Build the model on a few samples, and refuse targets that do not fit its output."""
-        self._need_targets(data, self._compiled(method), method)
+        data = source.sample()
+        self._need_targets(data.y, self._compiled(method), method)
         few = data.part(slice(min(len(data), data.batch_size, 8)))[0]
         with no_grad():
             y_pred = self._answer(few)
@@ -324,3 +437,10 @@ class Steps:
             loss.check_predictions(predictions, named)
         if found := data.not_finite():
             warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)
+        if isinstance(source, BatchData):  # only its first batch was looked at
+
+            def check(batch: Batch) -> None:
+                self._need_targets(batch[1], scores, method)
+                scores.check(batch[1], y_pred, samples_in(batch[0]), output)
+
+            source.check = check

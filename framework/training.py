@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from .callbacks import CallbackList, History
-from .data import ArrayData, class_weights, unpack
+from .data import ArrayData, pack_x_y_sample_weight, weights_of_classes
+from .feeding import Rounds, data_for, validation_for
 from .interrupts import Interrupts
-from .outputs import arrays_of
+from .outputs import Outputs, arrays_of
 from .progress import Progress
 from .scores import Logs, flat, numbers_of
 from .settings import check_verbose, count_of, refuse_unknown
 from .steps import Round, Steps
 from .tape import no_grad
-from .tree import tree_leaves, tree_map
+from .tree import tree_map
 
 Array = np.ndarray
 
@@ -27,11 +29,14 @@ class Trainer(Steps):
 
     Attributes:
         history: the `History` of the last `fit`, also when it was interrupted.
-        stop_training: a callback sets this to end `fit` after the batch or epoch.
+        stop_training, stop_evaluating, stop_predicting: a callback sets this to end `fit`,
+            `evaluate` or `predict` after the batch or epoch.
     """
 
     history: History | None = None
     stop_training: bool = False
+    stop_evaluating: bool = False
+    stop_predicting: bool = False
 
     def fit(
         self,
@@ -47,35 +52,46 @@ class Trainer(Steps):
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
-        *,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: int | Collection[int] = 1,
         **unknown: Any,
     ) -> History:
         """Train for a number of epochs.
 
         Args:
             x: inputs, an array of shape (N, ...) of any numeric dtype, a tensor or a list. For
-                several inputs a list of them, or a dict by name.
-            y: targets, shape (N, ...); for several outputs a list of them, or a dict by name.
-            batch_size: samples in a step. Default: 32.
+                several inputs a list of them, or a dict by name. Or a source of batches ``(x, y)``
+                or ``(x, y, sample_weight)``: a `gradtape.utils.PyDataset`, a generator, a data
+                loader, or any iterable.
+            y: targets, shape (N, ...); for several outputs a list of them, or a dict by name. A
+                source of batches brings its own.
+            batch_size: samples in a step. Default: 32. A source of batches has its own.
             epochs: the number of the epoch after which to stop, counted from 1.
             verbose: 0 is silent, 1 shows a bar where one can move and a line per epoch, 2 lines
                 only; ``"auto"`` is 1.
             callbacks: a `Callback` or a list of them.
             validation_split: the share of the samples, taken from the end before shuffling, that is
-                judged after each epoch instead of being trained on.
-            validation_data: ``(x, y)`` or ``(x, y, sample_weight)`` to judge after each epoch.
-            shuffle: whether every epoch has an order of its own.
+                judged after each epoch instead of being trained on. For arrays only.
+            validation_data: ``(x, y)``, ``(x, y, sample_weight)`` or a source of batches, to judge
+                after each epoch.
+            shuffle: whether every epoch has an order of its own: of the samples, or of the batches
+                of a sequence with ``__len__`` and ``__getitem__``. Others come as they come.
             class_weight: from class number to the weight of its samples in the loss.
             sample_weight: the weight of each sample in the loss, shape (N,); for several outputs
                 also a list of them, or a dict by name.
             initial_epoch: the number of epochs already done, to resume a run.
+            steps_per_epoch: batches in an epoch; the next epoch goes on where this one ended, and
+                the data starts anew when it ends. Default: all of them.
+            validation_steps: batches to judge, always the first ones. Default: all.
             validation_batch_size: default: `batch_size`.
-            validation_freq: judge after every so many epochs.
+            validation_freq: judge after every so many epochs, or after those in a list, counted
+                from 1.
 
         Returns:
-            The `History`: ``.history`` holds the logs of each epoch by name.
+            The `History`: ``.history`` holds the logs of each epoch by name. A loss is the mean
+            over the samples of the epoch.
 
         Raises:
             ValueError, TypeError: `compile` was not called, or data, labels or settings do not fit.
@@ -85,59 +101,73 @@ class Trainer(Steps):
         refuse_unknown(Trainer.fit, unknown)
         self._compiled("fit")
         epochs, first = count_of(epochs, "epochs", 0), count_of(initial_epoch, "initial_epoch", 0)
-        every = count_of(validation_freq, "validation_freq")
+        if isinstance(validation_freq, Collection):
+            judged = set(validation_freq)
+        else:
+            every = count_of(validation_freq, "validation_freq")
+            judged = set(range(every, epochs + 1, every))
         counts = self._counts()
-        data = ArrayData(x, y, sample_weight, batch_size, bool(shuffle), counts=counts)
-        validation = None
+        data = data_for(x, y, sample_weight, batch_size, bool(shuffle), counts=counts)
+        held_out = None
         if validation_data is not None:
-            parts = unpack(validation_data, "validation_data")
-            validation = ArrayData(*parts, batch_size, name="validation_data", counts=counts)
+            held_out = validation_for(validation_data, batch_size, counts)
         elif validation_split:
-            data, validation = data.split(validation_split)
+            if not isinstance(data, ArrayData):
+                raise ValueError(
+                    f"validation_split takes samples out of arrays; x is a {type(x).__name__}. "
+                    "Pass validation_data."
+                )
+            data, held_out = data.split(validation_split)
         if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("fit() takes class_weight or sample_weight, not both.")
-            data.arrays["sample_weight"] = class_weights(data.y, class_weight)
+            data.weigh(class_weight)
         self._inspect(data, "fit")
-        if validation is not None:
-            if validation_batch_size is not None:
-                validation.batch_size = count_of(validation_batch_size, "validation_batch_size")
-            self._inspect(validation, "fit")
+        rounds, validation = Rounds(data, steps_per_epoch, "steps_per_epoch"), None
+        rounds.rewind()
+        if held_out is not None:
+            if validation_batch_size is not None and isinstance(held_out, ArrayData):
+                held_out.batch_size = count_of(validation_batch_size, "validation_batch_size")
+            self._inspect(held_out, "fit")
+            validation = Rounds(held_out, validation_steps, "validation_steps")
         if not self.trainable_variables:
             warnings.warn("The model has no trainable weights: fit() changes none.", stacklevel=2)
         self._build_optimizer()
 
         history = self.history = History()
-        progress = Progress(check_verbose(verbose))
-        params = {"epochs": epochs, "steps": data.steps, "verbose": progress.verbose}
-        everyone = CallbackList([*CallbackList(callbacks).callbacks, history], self, **params)
+        everyone, progress = self._listeners(callbacks, verbose, rounds, epochs, history)
         self.stop_training = False
-        self._round = Round()
+        current = self._round = Round(rounds)
         logs: Logs = {}
         epoch = first
         try:
             with Interrupts() as interrupts:
                 everyone.on_train_begin({})
+                first = first if current.epoch is None else current.epoch
                 for epoch in range(first, epochs):
                     everyone.on_epoch_begin(epoch, {})
-                    progress.begin(f"Epoch {epoch + 1}/{epochs}", data.steps)
-                    logs = self._train_epoch(data, epoch, everyone, progress, interrupts)
-                    if validation is not None and (epoch + 1) % every == 0:
+                    progress.begin(f"Epoch {epoch + 1}/{epochs}", rounds.steps)
+                    done = self._train_epoch(rounds, epoch, everyone, progress, interrupts)
+                    if done is None:
+                        break
+                    logs = done
+                    if validation is not None and epoch + 1 in judged:
                         progress.note("validating")
-                        judged = self._test(validation, everyone, None, interrupts)
-                        logs |= {f"val_{name}": value for name, value in judged.items()}
+                        values = self._test(validation, everyone, None, interrupts)
+                        logs |= {f"val_{name}": value for name, value in values.items()}
                     progress.clear()
                     everyone.on_epoch_end(epoch, logs)
                     progress.end(logs)
                     if self.stop_training:
                         break
+                finish = getattr(self.optimizer, "finalize_variable_values", None)
+                if finish is not None and epochs > first:
+                    finish(self.trainable_variables)
                 everyone.on_train_end(logs)
         except KeyboardInterrupt:
             progress.close()
-            done = len(history.epoch)
+            count = len(history.epoch)
             progress.say(
                 f"Interrupted in epoch {epoch + 1}/{epochs}: the model keeps what it learned, "
-                f"model.history the {done} finished epoch{'' if done == 1 else 's'}."
+                f"model.history the {count} finished epoch{'' if count == 1 else 's'}."
             )
             raise
         finally:
@@ -145,24 +175,40 @@ class Trainer(Steps):
             self._round = None
         return history
 
+    def _listeners(
+        self, callbacks: Any, verbose: Any, rounds: Rounds, epochs: int = 1, *more: Any
+    ) -> tuple[CallbackList, Progress]:
+        """The callbacks, told what they are about to watch; and what shows it."""
+        progress = Progress(check_verbose(verbose))
+        params = {"epochs": epochs, "steps": rounds.steps, "verbose": progress.verbose}
+        everyone = CallbackList([*CallbackList(callbacks).callbacks, *more], self, **params)
+        if everyone.shows_progress:  # one display is enough
+            progress = Progress(0)
+        return everyone, progress
+
     def _train_epoch(
         self,
-        data: ArrayData,
+        rounds: Rounds,
         epoch: int,
         callbacks: CallbackList,
         progress: Progress,
         interrupts: Interrupts,
-    ) -> Logs:
-        """Train on every batch once; the logs at the end."""
-        self.reset_metrics()
-        current = self._round = self._round or Round()
+    ) -> Logs | None:
+        """Train on the batches of an epoch; the logs at the end, or None if there was no batch."""
+        current = self._round = self._round or Round(rounds)
+        done, current.batch = current.batch, 0  # after a backup was restored, not all batches
+        if not done:
+            self.reset_metrics()
         current.begin(self.trainable_variables)
-        steps_done = self.optimizer.iterations if self.optimizer is not None else 0
-        logs: Logs = {}
-        for batch, parts in enumerate(data.batches(epoch, steps_done)):
-            callbacks.on_train_batch_begin(batch, {})
-            logs = numbers_of(self.train_step(*parts), "train_step")
-            callbacks.on_train_batch_end(batch, logs)
+        steps_taken = self.optimizer.iterations if self.optimizer is not None else 0
+        logs: Logs | None = self.get_metrics_result() if done else None
+        together, batch = self.steps_per_execution, done - 1
+        for batch, parts in enumerate(rounds.round(epoch, steps_taken, done=done), start=done):
+            if batch % together == 0:
+                callbacks.on_train_batch_begin(batch, {})
+            logs = numbers_of(self.train_step(pack_x_y_sample_weight(*parts)), "train_step")
+            if (batch + 1) % together == 0:
+                callbacks.on_train_batch_end(batch, logs)
             progress.step(logs)
             if current.finite and not math.isfinite(logs.get("loss", 0.0)):
                 current.finite = False
@@ -171,6 +217,22 @@ class Trainer(Steps):
             interrupts.check()
             if self.stop_training:
                 break
+        if logs is None:
+            self._explain_end(epoch)
+            return None
+        if (batch + 1) % together:
+            callbacks.on_train_batch_end(batch, logs)
+        return self._final(logs)
+
+    def _final(self, logs: Logs) -> Logs:
+        """The logs of an epoch: what the metrics say, if the steps reported just these.
+
+        A step of one's own may report the values of its batch; those of the epoch are then here.
+        """
+        result = self.get_metrics_result()
+        tracked = "loss" not in logs or (self._scores is not None and self._scores.total.count)
+        if tracked and set(result) == set(logs):
+            return numbers_of(result, "get_metrics_result")
         return dict(logs)
 
     def _explain_loss(self, loss: float, epoch: int, batch: int) -> None:
@@ -183,6 +245,14 @@ class Trainer(Steps):
             stacklevel=4,
         )
 
+    def _explain_end(self, epoch: int) -> None:
+        warnings.warn(
+            f"The data ended, so training ends before epoch {epoch + 1}. A generator can be gone "
+            "through only once: let it yield for all epochs and pass steps_per_epoch, or pass a "
+            "gt.utils.PyDataset.",
+            stacklevel=4,
+        )
+
     def evaluate(
         self,
         x: Any = None,
@@ -190,6 +260,7 @@ class Trainer(Steps):
         batch_size: int | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
+        steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
         **unknown: Any,
@@ -198,6 +269,7 @@ class Trainer(Steps):
 
         Args:
             x, y, batch_size, verbose, sample_weight, callbacks: as for `fit`.
+            steps: batches to judge. Default: all.
             return_dict: whether to return a dict by name.
 
         Returns:
@@ -208,14 +280,13 @@ class Trainer(Steps):
         """
         refuse_unknown(Trainer.evaluate, unknown)
         self._compiled("evaluate")
-        data = ArrayData(x, y, sample_weight, batch_size, counts=self._counts())
+        data = data_for(x, y, sample_weight, batch_size, counts=self._counts())
         self._inspect(data, "evaluate")
-        progress = Progress(check_verbose(verbose))
-        params = {"epochs": 1, "steps": data.steps, "verbose": progress.verbose}
-        everyone = CallbackList(callbacks, self, **params)
+        rounds = Rounds(data, steps)
+        everyone, progress = self._listeners(callbacks, verbose, rounds)
         try:
-            progress.begin("Evaluate", data.steps)
-            logs = self._test(data, everyone, progress)
+            progress.begin("Evaluate", rounds.steps)
+            logs = self._test(rounds, everyone, progress)
             progress.end(logs)
         finally:
             progress.close()
@@ -223,26 +294,42 @@ class Trainer(Steps):
 
     def _test(
         self,
-        data: ArrayData,
+        rounds: Rounds,
         callbacks: CallbackList,
         progress: Progress | None,
         interrupts: Interrupts | None = None,
     ) -> Logs:
         """Judge every batch; the logs at the end."""
-        self.reset_metrics()
-        before, self._round = self._round, Round()
-        logs: Logs = {}
+        self.stop_evaluating = False
         callbacks.on_test_begin({})
+        before, self._round = self._round, Round()
+        logs: Logs | None = None
+        together, batch = self.steps_per_execution, -1
         try:
-            for batch, parts in enumerate(data.batches()):
-                callbacks.on_test_batch_begin(batch, {})
+            self.reset_metrics()
+            rounds.rewind()
+            for batch, parts in enumerate(rounds.round()):
+                if batch % together == 0:
+                    callbacks.on_test_batch_begin(batch, {})
                 with no_grad():
-                    logs = numbers_of(self.test_step(*parts), "test_step")
-                callbacks.on_test_batch_end(batch, logs)
+                    logs = numbers_of(self.test_step(pack_x_y_sample_weight(*parts)), "test_step")
+                if (batch + 1) % together == 0:
+                    callbacks.on_test_batch_end(batch, logs)
                 if progress is not None:
                     progress.step(logs)
                 if interrupts is not None:
                     interrupts.check()
+                if self.stop_evaluating:
+                    break
+            if logs is None:
+                raise ValueError(
+                    f"{rounds.data.name or 'x'} has no more batches to judge. A generator can be "
+                    "gone through only once: let it go on for ever and pass a number of steps, or "
+                    "pass a gt.utils.PyDataset."
+                )
+            if (batch + 1) % together:
+                callbacks.on_test_batch_end(batch, logs)
+            logs = self._final(logs)
         finally:
             self._round = before
         callbacks.on_test_end(logs)
@@ -253,45 +340,44 @@ class Trainer(Steps):
         x: Any,
         batch_size: int | None = None,
         verbose: Any = "auto",
+        steps: int | None = None,
         callbacks: Any = None,
         **unknown: Any,
     ) -> Any:
         """The outputs for inputs, a batch at a time.
 
         Args:
-            x, batch_size, callbacks: as for `fit`.
+            x, batch_size, callbacks: as for `fit`; of the batches of a source, only ``x`` counts.
             verbose: 0 is silent; otherwise a bar runs where one can move, and leaves nothing.
+            steps: batches to answer. Default: all.
 
         Returns:
             An array of shape (N, ...), in the dtype of the model; a list or dict of them if the
             model returns several outputs so.
         """
         refuse_unknown(Trainer.predict, unknown)
-        data = ArrayData(x, batch_size=batch_size, counts=self._counts())
-        progress = Progress(check_verbose(verbose))
-        params = {"epochs": 1, "steps": data.steps, "verbose": progress.verbose}
-        everyone = CallbackList(callbacks, self, **params)
-        outputs: Any = None
+        data = data_for(x, batch_size=batch_size, counts=self._counts())
+        rounds = Rounds(data, steps)
+        everyone, progress = self._listeners(callbacks, verbose, rounds)
+        room = len(data) if isinstance(data, ArrayData) and steps is None else None
+        gathered = Outputs(room)
+        self.stop_predicting = False
         try:
-            progress.begin("Predict", data.steps)
+            progress.begin("Predict", rounds.steps)
             everyone.on_predict_begin({})
-            for batch, (part, _, _) in enumerate(data.batches()):
+            for batch, (part, _, _) in enumerate(rounds.round()):
                 everyone.on_predict_batch_begin(batch, {})
                 with no_grad():
-                    y_pred = arrays_of(self.predict_step(part))
-                if outputs is None:
-                    outputs = tree_map(
-                        lambda y: np.empty((len(data), *y.shape[1:]), y.dtype), y_pred
-                    )
-                start = batch * data.batch_size
-                for whole, some in zip(tree_leaves(outputs), tree_leaves(y_pred), strict=True):
-                    whole[start : start + len(some)] = some
+                    y_pred = arrays_of(self.predict_step(pack_x_y_sample_weight(part)))
+                gathered.add(y_pred)
                 everyone.on_predict_batch_end(batch, {"outputs": y_pred})
                 progress.step({})
+                if self.stop_predicting:
+                    break
             everyone.on_predict_end({})
         finally:
             progress.close()
-        return outputs
+        return gathered.whole()
 
     # One batch
 
@@ -305,9 +391,7 @@ class Trainer(Steps):
     ) -> Any:
         """Learn from one batch, as `fit` does; returns its loss and metrics, as `evaluate` does."""
         if class_weight is not None:
-            if sample_weight is not None:
-                raise ValueError("train_on_batch() takes class_weight or sample_weight, not both.")
-            sample_weight = class_weights(y, class_weight)
+            sample_weight = weights_of_classes(y, sample_weight, class_weight)
         return self._on_batch("train_on_batch", x, y, sample_weight, return_dict)
 
     def test_on_batch(
@@ -321,13 +405,15 @@ class Trainer(Steps):
         """The outputs for one batch, as `predict` returns them."""
         with no_grad():
             data = ArrayData(x, counts=self._counts())
-            return tree_map(np.copy, arrays_of(self.predict_step(data.x)))
+            answer = self.predict_step(pack_x_y_sample_weight(data.x))
+            return tree_map(np.copy, arrays_of(answer))
 
     def _on_batch(self, method: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
         scores = self._compiled(method)
         data = ArrayData(x, y, sample_weight, counts=self._counts())
-        self._need_targets(data, scores, method)
-        scores.reset()
+        self._need_targets(data.y, scores, method)
+        self.reset_metrics()
         step = self.train_step if method == "train_on_batch" else self.test_step
-        logs = numbers_of(step(data.x, data.y, data.sample_weight), method)
+        batch = pack_x_y_sample_weight(data.x, data.y, data.sample_weight)
+        logs = self._final(numbers_of(step(batch), method))
         return logs if return_dict else flat(logs)

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.data import ArrayData, class_weights, unpack
+from gradtape.data import (
+    ArrayData,
+    class_weights,
+    pack_x_y_sample_weight,
+    unpack_x_y_sample_weight,
+)
 
 
 def test_batches_cover_everything_in_order_and_the_last_may_be_smaller() -> None:
@@ -137,10 +142,15 @@ def test_weights_by_class() -> None:
         class_weights(np.zeros((2, 3, 4)), weights)
 
 
-def test_pairs_and_triples_are_unpacked() -> None:
-    assert unpack((1, 2), "d") == (1, 2, None)
-    assert unpack([1, 2, 3], "d") == (1, 2, 3)
-    with pytest.raises(ValueError, match=r"validation_data must be \(x, y\).*received 4 elements"):
-        unpack((1, 2, 3, 4), "validation_data")
-    with pytest.raises(ValueError, match="received ndarray"):
-        unpack(np.zeros(2), "validation_data")
+def test_batches_are_packed_and_unpacked_as_in_keras() -> None:
+    for packed, parts in [
+        (1, (1, None, None)),
+        (([1, 2],), ([1, 2], None, None)),
+        ((1, 2), (1, 2, None)),
+        ((1, 2, 3), (1, 2, 3)),
+    ]:
+        assert unpack_x_y_sample_weight(packed) == parts
+        assert pack_x_y_sample_weight(*parts) == packed
+    assert unpack_x_y_sample_weight([1, 2]) == (1, 2, None)
+    with pytest.raises(ValueError, match="received 4 elements"):
+        unpack_x_y_sample_weight((1, 2, 3, 4))

@@ -386,9 +386,9 @@ def test_a_subclass_may_be_made_of_tensors_and_train_its_own_way() -> None:
     class Own(gt.Model):
         steps = 0
 
-        def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
+        def train_step(self, data: Any) -> Any:
             Own.steps += 1
-            return super().train_step(x, y, sample_weight)
+            return super().train_step(data)
 
     x = gt.Input((2,))
     model = Own(x, layers.Dense(1)(x), name="own")

@@ -73,9 +73,9 @@ def test_fit_learns_from_changed_images_and_the_model_stays_as_it_is() -> None:
     seen: list[np.ndarray] = []
 
     class Watching(gt.Sequential):
-        def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
-            seen.append(x)
-            return super().train_step(x, y, sample_weight)
+        def train_step(self, data: Any) -> Any:
+            seen.append(data[0])
+            return super().train_step(data)
 
     model = Watching([gt.Input((6, 6, 1)), gt.layers.Flatten(), gt.layers.Dense(2)])
     model.compile("sgd", "mse")

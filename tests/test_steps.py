@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.backward import run_backward
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
 Y = X.sum(axis=1, keepdims=True)
@@ -64,11 +63,13 @@ def test_overridden_train_step_is_used_as_keras_documents_it() -> None:
     class Own(gt.Sequential):
         steps = 0
 
-        def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
+        def train_step(self, data: Any) -> dict[str, Any]:
             Own.steps += 1
-            y_pred = self(x, training=True)
-            loss = self.compute_loss(y=y, y_pred=y_pred)
-            gradients = run_backward([loss], [None], self.trainable_variables)
+            x, y = data
+            with gt.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(y=y, y_pred=y_pred)
+            gradients = tape.gradient(loss, self.trainable_variables)
             assert self.optimizer is not None
             self.optimizer.apply(gradients, self.trainable_variables)
             for metric in self.metrics:
@@ -109,7 +110,7 @@ def test_overridden_loss_and_test_step_are_used() -> None:
 
 def test_train_step_that_returns_nothing_is_refused() -> None:
     class Own(gt.Sequential):
-        def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> Any:
+        def train_step(self, data: Any) -> Any:
             return None
 
     model = net(Own)

@@ -228,9 +228,9 @@ def test_epochs_of_later_fits_have_orders_of_their_own(data: dict[str, Array]) -
     orders: list[list[int]] = []
 
     class Watching(gt.Sequential):
-        def train_step(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, Any]:
-            orders[-1].extend(x[:, 0].tolist())
-            return super().train_step(x, y, sample_weight)
+        def train_step(self, data: Any) -> dict[str, Any]:
+            orders[-1].extend(data[0][:, 0].tolist())
+            return super().train_step(data)
 
     model = Watching([gt.layers.Dense(1)])
     model.compile("sgd", "mse")

@@ -121,15 +121,16 @@ def augmented(model: Any, names: Sequence[str]) -> None:
     """Let `fit` learn from changed images, while the model itself stays as it is."""
     if not names:
         return
-    from .. import Sequential, layers, no_grad
+    from .. import Sequential, layers, no_grad, utils
 
     chosen = [AUGMENTATIONS[name] for name in names]
     change = Sequential([getattr(layers, kind)(**settings) for kind, settings in chosen])
     learn = model.train_step
 
-    def train_step(x: Any, y: Any, sample_weight: Any = None) -> Any:
+    def train_step(data: Any) -> Any:
+        x, y, sample_weight = utils.unpack_x_y_sample_weight(data)
         with no_grad():
             changed = change(x, training=True).numpy()
-        return learn(changed, y, sample_weight)
+        return learn((changed, y, sample_weight))
 
     model.train_step = train_step

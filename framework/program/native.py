@@ -249,7 +249,10 @@ class _Seen:
 
 #: Attributes of a model that change while it trains and mean nothing for what it computes.
 _CHANGES = frozenset(
-    ("_round", "history", "stop_training", "_native", "optimizer", "loss", "_scores", "_recipe")
+    (
+        *("_round", "history", "stop_training", "stop_evaluating", "stop_predicting"),
+        *("_native", "optimizer", "loss", "_scores", "_recipe"),
+    )
 )
 
 

@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ..data import as_array
+from ..data import as_array, pack_x_y_sample_weight, unpack_x_y_sample_weight
+from ..dataset import PyDataset
 from ..random import check_seed, set_seed
-from ..serialization import custom_object_scope, register
+from ..saving import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
 from .diagram import plot_model
 from .images import (
     array_to_img,
@@ -21,23 +30,32 @@ from .images import (
 from .sequences import pad_sequences, split_dataset, timeseries_dataset_from_array
 
 __all__ = [
+    "CustomObjectScope",
+    "PyDataset",
+    "Sequence",
     "array_to_img",
     "custom_object_scope",
+    "deserialize_keras_object",
+    "get_registered_name",
+    "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",
     "normalize",
+    "pack_x_y_sample_weight",
     "pad_sequences",
     "plot_model",
     "register_keras_serializable",
     "save_img",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "timeseries_dataset_from_array",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 
-register_keras_serializable = register
+Sequence = PyDataset  # its old name in Keras
 
 Array = np.ndarray
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..dataset import PyDataset
 from ..random import generator
 from ..tree import is_structure, tree_leaves, tree_map
 
@@ -131,7 +132,7 @@ def _sizes(count: int, left: float | int | None, right: float | int | None) -> t
     return first, second
 
 
-class Batches:
+class Batches(PyDataset):
     """Batches made when they are asked for: a sequence that `fit`, `evaluate` and `predict` take.
 
     Args:
@@ -150,6 +151,7 @@ class Batches:
         shuffle: bool = False,
         seed: int | None = None,
     ) -> None:
+        super().__init__()
         self.count, self.batch_size = count, batch_size
         self._make, self._shuffle, self._seed = make, shuffle, seed
         self._epoch = 0
