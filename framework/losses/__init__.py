@@ -2,66 +2,163 @@
 
 A loss does two things apart: `Loss.check` refuses, in words, targets that cannot be meant, and runs
 once on all the targets of a fit; `Loss.compute` is the arithmetic of a step, in differentiable ops.
-Calling a loss does both.
+Calling a loss does both. Functions return the values of the samples, classes reduce them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from ..serialization import deserialize
-from ..tensor import Tensor
-from .base import Loss, LossFunctionWrapper, registered
+from ..serialization import custom_object_scope, serialize
+from ..serialization import deserialize as _deserialize
+from .base import Loss, registered
 from .crossentropy import (
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
     SparseCategoricalCrossentropy,
     binary_crossentropy,
+    binary_focal_crossentropy,
     categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
     sparse_categorical_crossentropy,
 )
-from .regression import (
-    MeanAbsoluteError,
-    MeanSquaredError,
-    mean_absolute_error,
-    mean_squared_error,
+from .margins import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
 )
+from .overlap import Circle, Dice, Tversky, circle, dice, tversky
+from .regression import (
+    CosineSimilarity,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    cosine_similarity,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+)
+from .wrapping import FunctionLoss, LossFunctionWrapper
+
+_CLASSES: tuple[type[FunctionLoss], ...] = (
+    BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    Circle,
+    CosineSimilarity,
+    Dice,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
+)
+_CLASS_OF = {cls.function: cls for cls in _CLASSES}
+#: Short names of functions, in small and in capital letters.
+SHORT = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "msle": "mean_squared_logarithmic_error",
+    "bce": "binary_crossentropy",
+    "kld": "kl_divergence",
+}
+_NAMES: dict[str, Any] = {f.__name__: f for f in _CLASS_OF}
+_NAMES |= {cls.__name__: cls for cls in _CLASSES}
+_NAMES |= {n: _NAMES[full] for short, full in SHORT.items() for n in (short, short.upper())}
 
 __all__ = [
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "FunctionLoss",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
     "Loss",
     "LossFunctionWrapper",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
     "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
     "as_loss",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "cosine_similarity",
+    "deserialize",
+    "dice",
     "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "serialize",
     "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
 ]
 
-_CLASS_OF: dict[Callable[..., Tensor], type[Loss]] = {
-    mean_squared_error: MeanSquaredError,
-    mean_absolute_error: MeanAbsoluteError,
-    categorical_crossentropy: CategoricalCrossentropy,
-    sparse_categorical_crossentropy: SparseCategoricalCrossentropy,
-    binary_crossentropy: BinaryCrossentropy,
-}
-_NAMES: dict[str, Callable[..., Any]] = {
-    **{f.__name__: f for f in _CLASS_OF},
-    **{c.__name__: c for c in _CLASS_OF.values()},
-}
-for _short, _function in [
-    ("mse", mean_squared_error),
-    ("mae", mean_absolute_error),
-    ("bce", binary_crossentropy),
-]:
-    _NAMES[_short] = _NAMES[_short.upper()] = _function
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The loss or function that `serialize` wrote down.
+
+    Args:
+        config: the name of a function, or ``{"class_name": ..., "config": ...}``.
+        custom_objects: classes and functions of your own by name.
+
+    Raises:
+        ValueError: an unknown name, or no configuration.
+    """
+    with custom_object_scope(custom_objects):
+        return get(config) if isinstance(config, str) else _deserialize(config, "loss", "losses")
 
 
 def get(identifier: Any) -> Any:
@@ -79,7 +176,7 @@ def get(identifier: Any) -> Any:
         TypeError: it is nothing of the kind.
     """
     if isinstance(identifier, dict):
-        identifier = deserialize(identifier, "loss", "losses")
+        identifier = _deserialize(identifier, "loss", "losses")
     elif isinstance(identifier, str):
         identifier = _NAMES.get(identifier) or registered(identifier, "loss", "losses", _NAMES)
     if isinstance(identifier, type):

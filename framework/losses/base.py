@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,14 @@ import numpy as np
 from .. import ops
 from ..errors import ShapeError, unknown_name
 from ..naming import snake_case
-from ..serialization import lookup, register
+from ..serialization import lookup
 from ..tensor import Tensor, as_tensor
 
 Array = np.ndarray
 Shape = tuple[int, ...]
+
+#: How far logarithms and denominators are kept from 0.
+EPSILON = 1e-7
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None)
 
@@ -44,6 +47,31 @@ def match_ranks(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return y_true, y_pred
 
 
+def float_name(dtype: Any, what: str) -> str | None:
+    """The name of a dtype to compute in; None stays None.
+
+    Raises:
+        TypeError: it is neither float32 nor float64.
+    """
+    if dtype is None:
+        return None
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float64"):
+        raise TypeError(f"The dtype of {what} is 'float32' or 'float64', received {dtype!r}.")
+    return name
+
+
+def floating(values: Any, dtype: Any = None) -> Tensor:
+    """A float tensor of values: of this dtype, or (None) their own, or float32 for integers."""
+    tensor = as_tensor(values)
+    if dtype is None:
+        return tensor if tensor.dtype.kind == "f" else tensor.astype(np.float32)
+    return tensor if tensor.dtype == dtype else tensor.astype(dtype)
+
+
 def registered(name: str, kind: str, package: str, known: Iterable[str]) -> Any:
     """What a user registered under `name`, or the error that nobody did, with near matches."""
     try:
@@ -60,16 +88,25 @@ class Loss(ABC):
         reduction: what becomes of the values of the samples: ``"sum_over_batch_size"`` or
             ``"mean"`` (their mean), ``"sum"``, ``"mean_with_sample_weight"`` (their sum over the
             sum of the weights), ``"none"`` or None (all of them).
+        dtype: what to compute in, ``"float32"`` or ``"float64"``. Default: the dtype of the
+            predictions, float32 if they are integers.
 
     Raises:
         ValueError: an unknown reduction.
+        TypeError: another dtype.
     """
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size"):
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
         if reduction not in REDUCTIONS:
             raise unknown_name("reduction", reduction, [r for r in REDUCTIONS if r])
         self.name = name or snake_case(type(self).__name__)
         self.reduction = reduction
+        self.dtype = float_name(dtype, "a loss")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -84,7 +121,9 @@ class Loss(ABC):
         Args:
             y_true: targets, an array or tensor of shape (N, ...).
             y_pred: predictions, shape (N, ...), float32 or float64.
-            sample_weight: a factor for each sample, shape (N,), or for each value of `call`.
+            sample_weight: a factor for each sample, shape (N,), or anything else that broadcasts
+                to the values of `call`. A loss that is one number for the whole batch is weighted
+                as a whole.
 
         Raises:
             ShapeError, TypeError, ValueError: targets that do not fit the predictions or the loss.
@@ -95,11 +134,14 @@ class Loss(ABC):
 
     def compute(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """What calling the loss returns, for targets that `check` has already accepted."""
-        y_pred = as_tensor(y_pred)
-        if y_pred.dtype.kind != "f":
-            y_pred = y_pred.astype(np.float32)
-        values = as_tensor(self.call(self._targets(y_true, y_pred.dtype), y_pred))
-        return reduce_values(values, sample_weight, self.reduction)
+        y_pred = floating(y_pred, self.dtype)
+        y_true = self._targets(y_true, y_pred.dtype)
+        values = as_tensor(self.call(y_true, y_pred))
+        return reduce_values(values, sample_weight, self.reduction, self.mask(y_true, values))
+
+    def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
+        """Which of the values of `call` count, as booleans of their shape; None: all of them."""
+        return None
 
     def check(  # noqa: B027
         self, y_true: Any, shape: Shape, output: str = "the predictions"
@@ -122,7 +164,8 @@ class Loss(ABC):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
-        return {"name": self.name, "reduction": self.reduction}
+        config: dict[str, Any] = {"name": self.name, "reduction": self.reduction}
+        return config if self.dtype is None else {**config, "dtype": self.dtype}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Loss:
@@ -130,26 +173,29 @@ class Loss(ABC):
         return cls(**config)
 
 
-def reduce_values(values: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
+def reduce_values(
+    values: Tensor, sample_weight: Any, reduction: str | None, mask: Array | None = None
+) -> Tensor:
     """Values of samples, weighted, as one number (or, for ``"none"``, as they are).
 
+    Args:
+        values: what a loss says of each sample (or pixel...), shape (N, ...), or a single number.
+        sample_weight: shape (N,), or one that broadcasts to the values; None: all count the same.
+        reduction: one of `REDUCTIONS`.
+        mask: which values count, booleans of their shape. Means are over these alone.
+
     Raises:
-        ShapeError: the weights have neither the shape of the values nor of their first axes.
+        ShapeError: the weights do not fit the values.
     """
     weights = None
     if sample_weight is not None:
-        if not values.ndim:
-            raise ShapeError(
-                "sample_weight needs a loss that returns one value per sample, but this one "
-                "returned a single number: leave the mean over the samples out of it."
-            )
-        values, weights = match_ranks(values, as_tensor(sample_weight, values.dtype))
-        if weights.shape != values.shape[: weights.ndim]:
-            raise ShapeError(
-                f"sample_weight of shape {weights.shape} does not fit loss values of shape "
-                f"{values.shape}: give one weight per sample, shape {values.shape[:1]}."
-            )
-        weights = weights.reshape((*weights.shape, *[1] * (values.ndim - weights.ndim)))
+        values, weights = aligned(values, as_tensor(sample_weight, values.dtype))
+    if mask is not None:
+        counted = mask.reshape(values.shape).astype(values.dtype)
+        if reduction in ("mean", "sum_over_batch_size"):
+            counted *= counted.size / max(float(counted.sum()), 1)
+        weights = as_tensor(counted) if weights is None else weights * counted
+    if weights is not None:
         values = values * weights
     if reduction in (None, "none") or not values.ndim:
         return values
@@ -161,59 +207,30 @@ def reduce_values(values: Tensor, sample_weight: Any, reduction: str | None) -> 
     return ops.mean(values)
 
 
-@register("losses")
-class LossFunctionWrapper(Loss):
-    """A loss from a function ``fn(y_true, y_pred, **kwargs)`` of tensors to values of samples."""
+def aligned(values: Any, weights: Any, who: str = "") -> tuple[Any, Any]:
+    """Values and their weights, of ranks that broadcast: weights (N,) belong to the first axis.
 
-    def __init__(
-        self,
-        fn: Callable[..., Any],
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name or getattr(fn, "__name__", type(fn).__name__), reduction)
-        self.fn = fn
-        self._arguments = kwargs
+    Args:
+        values: shape (N, ...), arrays or tensors as the weights are.
+        weights: shape (N, ...) with any axis 1, or without the last axes.
+        who: whose values they are, for the error.
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        y_true, y_pred = match_ranks(y_true, y_pred)
-        return self.fn(y_true, y_pred, **self._arguments)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "fn": self.fn, **self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        fn = config["fn"]
-        if isinstance(fn, str):
-            fn = lookup(fn, "loss", "losses")
-        return cls(**{**config, "fn": fn})
-
-
-class SameShapeLoss(Loss):
-    """A loss between arrays of one shape."""
-
-    def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str | None = None
-    ) -> None:
-        super().__init__(name, reduction)
-
-    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
-        target = array_of(y_true)
-        true, predicted = match_shapes(target.shape, shape)
-        if true != predicted:
-            raise ShapeError(
-                f"{type(self).__name__} compares arrays of one shape: {output} has shape {shape}, "
-                f"the targets have {target.shape}.{self._hint(target, shape)}"
-            )
-
-    def _hint(self, target: Array, shape: Shape) -> str:
-        """The likely fix for targets of the wrong shape."""
-        if len(target) != shape[0]:
-            return " Targets and predictions must be of the same samples."
-        return (
-            " Give the last layer as many units as a target has values."
-            if target.ndim == len(shape)
-            else " Reshape the targets, or the output."
-        )
+    Raises:
+        ShapeError: the weights do not broadcast to the values.
+    """
+    if not values.ndim:
+        return values, weights
+    values, weights = match_ranks(values, weights)
+    shape, given = values.shape, weights.shape
+    for padded in (
+        (*given, *[1] * (len(shape) - len(given))),
+        (1,) * (len(shape) - len(given)) + given,
+    ):
+        if len(padded) == len(shape) and all(
+            n in (1, m) for n, m in zip(padded, shape, strict=True)
+        ):
+            return values, weights if padded == given else weights.reshape(padded)
+    raise ShapeError(
+        f"{who}sample_weight of shape {given} does not fit values of shape {shape}: give one "
+        f"weight per sample, shape {shape[:1]}."
+    )

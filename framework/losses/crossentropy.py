@@ -1,30 +1,154 @@
-"""Losses of predicted probabilities, or their logits, against classes."""
+"""Losses of predicted probabilities, or their logits, against classes.
+
+Probabilities are kept 1e-7 away from 0 and 1 before their logarithm is taken; those of several
+classes are divided by their sum first.
+"""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import ops
-from ..errors import ShapeError
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
-from .base import Array, Loss, SameShapeLoss, Shape, array_of, match_ranks
+from .base import EPSILON, Array
+from .checks import labels, one_hot, yes_or_no
+from .wrapping import FunctionLoss, loss_function
 
-#: How far predicted probabilities are kept from 0 and 1 before their logarithm is taken.
-EPSILON = 1e-7
+
+def _kept(probabilities: Tensor) -> Tensor:
+    return ops.clip(probabilities, EPSILON, 1 - EPSILON)
 
 
-class _Crossentropy(Loss):
-    """What the cross-entropies share: logits or probabilities."""
+def _shares(y_pred: Tensor, axis: int) -> Tensor:
+    return _kept(y_pred / ops.sum(y_pred, axis=axis, keepdims=True))
 
-    from_logits = False
-    activation = "softmax"  # what turns logits into the probabilities it expects
+
+def _smoothed(y_true: Tensor, smoothing: float, classes: int) -> Tensor:
+    """Targets of which a part is spread evenly over the classes (Szegedy et al., 2016, sec. 7)."""
+    return y_true * (1.0 - smoothing) + smoothing / classes if smoothing else y_true
+
+
+@loss_function(one_hot)
+def categorical_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum(y_true log(y_pred)) over the classes. Settings: see `CategoricalCrossentropy`."""
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    logs = ops.log_softmax(y_pred, axis=axis) if from_logits else ops.log(_shares(y_pred, axis))
+    return -ops.sum(y_true * logs, axis=axis)
+
+
+@loss_function(one_hot)
+def categorical_focal_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    alpha: Any = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-sum(alpha (1 - p)^gamma y_true log(p)). Settings: see `CategoricalFocalCrossentropy`."""
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    p = _shares(ops.softmax(y_pred, axis=axis) if from_logits else y_pred, axis)
+    weight = as_tensor(alpha, p.dtype) * (1.0 - p) ** gamma
+    return -ops.sum(weight * y_true * ops.log(p), axis=axis)
+
+
+@loss_function(labels, takes_labels=True)
+def sparse_categorical_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
+) -> Tensor:
+    """-log(y_pred[label]). Settings: see `SparseCategoricalCrossentropy`."""
+    if axis not in (-1, y_pred.ndim - 1):
+        y_pred = ops.moveaxis(y_pred, axis, -1)
+    classes = y_true.data.reshape(y_pred.shape[:-1])
+    counted = None if ignore_class is None else classes != ignore_class
+    if counted is not None:
+        classes = np.where(counted, classes, 0)
+    if from_logits:
+        values = ops.sparse_softmax_cross_entropy(y_pred, classes)
+    else:
+        chosen = ops.take_along_axis(y_pred, classes[..., None], axis=-1)
+        share = chosen / ops.sum(y_pred, axis=-1, keepdims=True)
+        values = -ops.log(_kept(share)).reshape(classes.shape)
+    return values if counted is None else ops.where(counted, values, 0.0)
+
+
+@loss_function(labels, takes_labels=True)
+def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float) -> Tensor:
+    """(1 - y_pred[label]^q) / q, for class numbers.
+
+    Zhang and Sabuncu, "Generalized Cross Entropy Loss for Noisy Labels", 2018, equation 6.
+    """
+    classes = y_true.reshape((*y_pred.shape[:-1], 1))
+    chosen = ops.take_along_axis(y_pred, classes, axis=-1).reshape(y_pred.shape[:-1])
+    return (1.0 - chosen**q) / q
+
+
+def _binary_logs(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    p = _kept(y_pred)
+    return -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
+
+
+@loss_function(yes_or_no)
+def binary_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """-(y log(p) + (1 - y) log(1 - p)), a mean. Settings: see `BinaryCrossentropy`."""
+    y_true = _smoothed(y_true, label_smoothing, 2)
+    logs = (
+        ops.sigmoid_cross_entropy(y_pred, y_true) if from_logits else _binary_logs(y_true, y_pred)
+    )
+    return ops.mean(logs, axis=axis)
+
+
+@loss_function(yes_or_no)
+def binary_focal_crossentropy(
+    y_true: Tensor,
+    y_pred: Tensor,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Tensor:
+    """Binary cross-entropy times (1 - p_t)^gamma. Settings: see `BinaryFocalCrossentropy`."""
+    y_true = _smoothed(y_true, label_smoothing, 2)
+    p = ops.sigmoid(y_pred) if from_logits else y_pred
+    right = y_true * p + (1.0 - y_true) * (1.0 - p)
+    values = (1.0 - right) ** gamma * _binary_logs(y_true, p)
+    if apply_class_balancing:
+        values = values * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
+    return ops.mean(values, axis=axis)
+
+
+class _Crossentropy(FunctionLoss):
+    """What the cross-entropies share: they warn of logits for probabilities, and the reverse."""
+
+    activation: ClassVar[str] = "softmax"  # what turns logits into the probabilities it expects
+    from_logits: bool
+    axis: int
 
     def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
-        name = type(self).__name__
+        name, is_softmax = type(self).__name__, self.activation == "softmax"
         low, high = float(np.min(y_pred)), float(np.max(y_pred))
         if not self.from_logits and (low < 0 or high > 1 + 1e-3):
             warnings.warn(
@@ -32,254 +156,114 @@ class _Crossentropy(Loss):
                 f"Use {name}(from_logits=True), or end the model with a {self.activation}.",
                 stacklevel=4,
             )
-        if (
-            self.from_logits
-            and self.activation == "softmax"
-            and y_pred.shape[-1] > 1
+        classes = y_pred.shape[self.axis]
+        looks_done = (
+            is_softmax
+            and classes > 1
             and low >= 0
-            and np.allclose(y_pred.sum(axis=-1), 1, atol=1e-3)
-        ):
+            and np.allclose(y_pred.sum(axis=self.axis), 1, atol=1e-3)
+        )
+        if self.from_logits and looks_done:
             warnings.warn(
                 f"{name}(from_logits=True) takes the softmax itself, but {output} look like "
                 "probabilities already. Leave out the model's softmax, or from_logits=True.",
                 stacklevel=4,
             )
-
-
-def _first(bad: Array) -> tuple[Any, Any]:
-    """Where the first True is: as an index, and as it is written."""
-    where = tuple(np.argwhere(bad)[0].tolist())
-    return where, where[0] if len(where) == 1 else where
-
-
-class _DenseCrossentropy(_Crossentropy, SameShapeLoss):
-    """A cross-entropy whose targets have the shape of the predictions, and may be smoothed."""
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-    ) -> None:
-        super().__init__(reduction, name)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing must lie in [0, 1], received {label_smoothing}.")
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            "from_logits": self.from_logits,
-            "label_smoothing": self.label_smoothing,
-            "axis": self.axis,
-        }
-        return {**super().get_config(), **own}
-
-
-@register("losses")
-class CategoricalCrossentropy(_DenseCrossentropy):
-    """-sum(y_true log(y_pred)) over the classes, for one-hot (or soft) targets.
-
-    Args:
-        from_logits: `y_pred` are logits rather than probabilities. Probabilities are divided by
-            their sum and kept 1e-7 away from 0 and 1.
-        label_smoothing: how much of each target is spread evenly over all classes, 0 to 1
-            (Szegedy et al., 2016, section 7).
-        axis: where the classes are.
-        reduction, name: as for `Loss`.
-    """
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        if self.label_smoothing:
-            even = self.label_smoothing / y_true.shape[-1]
-            y_true = y_true * (1.0 - self.label_smoothing) + even
-        if self.from_logits:
-            logs = ops.log_softmax(y_pred, axis=self.axis)
-        else:
-            share = y_pred / ops.sum(y_pred, axis=self.axis, keepdims=True)
-            logs = ops.log(ops.clip(share, EPSILON, 1 - EPSILON))
-        return -ops.sum(y_true * logs, axis=self.axis)
-
-    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
-        target = array_of(y_true)
-        if target.shape != shape:
-            raise ShapeError(
-                f"CategoricalCrossentropy expects one-hot targets of shape {shape}, the shape of "
-                f"{output}; received shape {target.shape}.{self._hint(target, shape)}"
-            )
-
-    def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
-        super().check_predictions(y_pred, output)
-        if y_pred.shape[-1:] == (1,):
+        if name.startswith("Categorical") and classes == 1:
             warnings.warn(
-                f"CategoricalCrossentropy of one class is always 0, but {output} has shape "
-                f"{y_pred.shape}. For two classes use BinaryCrossentropy.",
+                f"{name} of one class is always 0, but {output} has shape {y_pred.shape}. For two "
+                "classes use BinaryCrossentropy.",
                 stacklevel=4,
             )
 
-    def _hint(self, target: Array, shape: Shape) -> str:
-        if target.shape in (shape[:-1], (*shape[:-1], 1)):
-            return (
-                " They look like class numbers: use SparseCategoricalCrossentropy, or "
-                f"gt.utils.to_categorical(y, {shape[-1]})."
-            )
-        return super()._hint(target, shape)
+
+@register("losses")
+class CategoricalCrossentropy(_Crossentropy, of=categorical_crossentropy):
+    """-sum(y_true log(y_pred)) over the classes, for one-hot (or soft) targets.
+
+    Args:
+        from_logits: `y_pred` are logits rather than probabilities.
+        label_smoothing: how much of each target is spread evenly over all classes, 0 to 1
+            (Szegedy et al., 2016, section 7).
+        axis: where the classes are.
+        reduction, name, dtype: as for `Loss`.
+    """
 
 
 @register("losses")
-class SparseCategoricalCrossentropy(_Crossentropy):
+class CategoricalFocalCrossentropy(_Crossentropy, of=categorical_focal_crossentropy):
+    """`CategoricalCrossentropy` that counts classes less the surer the prediction is.
+
+    Args:
+        alpha: a factor, or one for each class.
+        gamma: how much less: a class counts (1 - p)^gamma (Lin et al., 2017, "Focal Loss").
+        from_logits, label_smoothing, axis: as for `CategoricalCrossentropy`.
+        reduction, name, dtype: as for `Loss`.
+    """
+
+
+@register("losses")
+class SparseCategoricalCrossentropy(
+    _Crossentropy,
+    of=sparse_categorical_crossentropy,
+    arguments=("from_logits", "ignore_class", "reduction", "axis", "name", "dtype"),
+):
     """-log(y_pred[label]), for targets that are class numbers.
 
     Args:
-        from_logits: `y_pred` are logits rather than probabilities. Probabilities are divided by
-            their sum and kept 1e-7 away from 0 and 1.
-        reduction, name: as for `Loss`.
+        from_logits: `y_pred` are logits rather than probabilities.
+        ignore_class: a label that does not count, as 255 for pixels at the edge of an object. Means
+            are over the others.
+        reduction, name, dtype: as for `Loss`.
+        axis: where the classes are.
 
-    Targets are integers of shape (N, ...) or (N, ..., 1), predictions of shape (N, ..., classes).
+    Targets are whole numbers of shape (N, ...) or (N, ..., 1), predictions (N, ..., classes).
     """
 
-    def __init__(
-        self,
-        from_logits: bool = False,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name, reduction)
-        self.from_logits = from_logits
+    ignore_class: int | None
 
-    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
-        return as_tensor(array_of(y_true).astype(np.intp, copy=False))
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        labels = y_true.reshape(y_pred.shape[:-1])
-        if self.from_logits:
-            return ops.sparse_softmax_cross_entropy(y_pred, labels)
-        chosen = ops.take_along_axis(y_pred, labels.reshape((*labels.shape, 1)), axis=-1)
-        share = (chosen / ops.sum(y_pred, axis=-1, keepdims=True)).reshape(labels.shape)
-        return -ops.log(ops.clip(share, EPSILON, 1 - EPSILON))
-
-    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
-        labels = array_of(y_true)
-        expected = (
-            f"SparseCategoricalCrossentropy expects class numbers of shape {shape[:-1]} for "
-            f"{output} of shape {shape}"
-        )
-        if labels.shape not in (shape[:-1], (*shape[:-1], 1)):
-            hint = (
-                " These look like one-hot targets: use CategoricalCrossentropy, or "
-                "y.argmax(axis=-1)."
-                if labels.shape == shape
-                else ""
-            )
-            raise ShapeError(f"{expected}; received targets of shape {labels.shape}.{hint}")
-        if labels.dtype.kind not in "biu":
-            whole = labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))
-            fix = "Convert them with y.astype('int64')." if whole else (
-                "For targets that are probabilities use CategoricalCrossentropy."
-            )  # fmt: skip
-            raise TypeError(f"{expected}; received dtype {labels.dtype}. {fix}")
-        classes = shape[-1]
-        if labels.size and (labels.min() < 0 or labels.max() >= classes):
-            where, written = _first((labels < 0) | (labels >= classes))
-            raise ValueError(
-                f"{expected}, from 0 to {classes - 1}; received {labels[where]} at index "
-                f"{written}. {_label_fix(labels, classes)}"
-            )
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "from_logits": self.from_logits}
-
-
-def _label_fix(labels: Array, classes: int) -> str:
-    low, high = int(labels.min()), int(labels.max())
-    if classes == 1:
-        return "For two classes and one output use BinaryCrossentropy."
-    if low == 1 and high == classes:
-        return "Do they count from 1? Subtract 1."
-    if low < 0:
-        return "Negative numbers are not classes: relabel or drop those samples."
-    return f"Give the last layer {high + 1} units, or check the labels."
+    def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
+        return None if self.ignore_class is None else y_true.data != self.ignore_class
 
 
 @register("losses")
-class BinaryCrossentropy(_DenseCrossentropy):
+class BinaryCrossentropy(_Crossentropy, of=binary_crossentropy):
     """-(y log(p) + (1 - y) log(1 - p)), the mean over an axis, for yes-or-no targets.
 
     Args:
-        from_logits: `y_pred` are logits rather than probabilities. Probabilities are kept 1e-7
-            away from 0 and 1.
+        from_logits: `y_pred` are logits rather than probabilities.
         label_smoothing: how far targets are squeezed towards 0.5, 0 to 1.
         axis: what the mean of a sample is taken over.
-        reduction, name: as for `Loss`.
+        reduction, name, dtype: as for `Loss`.
 
     Targets lie in [0, 1] and have the shape of the predictions.
     """
 
     activation = "sigmoid"
 
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        y_true, y_pred = match_ranks(y_true, y_pred)
-        if self.label_smoothing:
-            y_true = y_true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        if self.from_logits:
-            values = ops.sigmoid_cross_entropy(y_pred, y_true)
-        else:
-            p = ops.clip(y_pred, EPSILON, 1 - EPSILON)
-            values = -(y_true * ops.log(p) + (1.0 - y_true) * ops.log(1.0 - p))
-        return ops.mean(values, axis=self.axis)
 
-    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
-        super().check(y_true, shape, output)
-        target = array_of(y_true)
-        if target.size and (target.min() < 0 or target.max() > 1):
-            where, written = _first((target < 0) | (target > 1))
-            fix = (
-                "Map -1 and 1 to 0 and 1 with (y + 1) / 2."
-                if set(np.unique(target[:1000]).tolist()) <= {-1, 1}
-                else "For more than two classes use SparseCategoricalCrossentropy."
-            )
-            raise ValueError(
-                f"BinaryCrossentropy expects targets from 0 to 1, received {target[where]} at "
-                f"index {written}. {fix}"
-            )
+@register("losses")
+class BinaryFocalCrossentropy(_Crossentropy, of=binary_focal_crossentropy):
+    """`BinaryCrossentropy` that counts answers less the surer they are.
 
-    def _hint(self, target: Array, shape: Shape) -> str:
-        if target.shape in (shape[:-1], (*shape[:-1], 1)) and shape[-1] > 1:
-            return (
-                " For class numbers use SparseCategoricalCrossentropy; for a yes or no end the "
-                "model with one unit."
-            )
-        return super()._hint(target, shape)
+    Args:
+        apply_class_balancing: whether `alpha` counts.
+        alpha: the weight of a target 1; that of a target 0 is 1 - alpha.
+        gamma: an answer of which p is right counts (1 - p)^gamma (Lin et al., 2017).
+        from_logits, label_smoothing, axis: as for `BinaryCrossentropy`.
+        reduction, name, dtype: as for `Loss`.
+    """
+
+    activation = "sigmoid"
 
 
 @register("losses")
-def categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """`CategoricalCrossentropy` of each sample."""
-    return CategoricalCrossentropy(from_logits, label_smoothing, axis, None)(y_true, y_pred)
+class CategoricalGeneralizedCrossEntropy(
+    FunctionLoss, of=categorical_generalized_cross_entropy, defaults={"q": 0.5}
+):
+    """(1 - y_pred[label]^q) / q, for class numbers some of which are wrong.
 
-
-@register("losses")
-def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False) -> Tensor:
-    """`SparseCategoricalCrossentropy` of each sample."""
-    return SparseCategoricalCrossentropy(from_logits, None)(y_true, y_pred)
-
-
-@register("losses")
-def binary_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Tensor:
-    """`BinaryCrossentropy` of each sample."""
-    return BinaryCrossentropy(from_logits, label_smoothing, axis, None)(y_true, y_pred)
+    Args:
+        q: between cross-entropy (towards 0) and the mean absolute error (towards 1).
+        reduction, name, dtype: as for `Loss`.
+    """

@@ -1,0 +1,199 @@
+"""Losses from functions: any function of two tensors, or one of the package with its class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..errors import unknown_name
+from ..serialization import lookup, register
+from ..tensor import Tensor, as_tensor
+from .base import Loss, Shape, array_of, floating, match_ranks
+from .checks import Check
+
+Function = Callable[..., Tensor]
+COMMON = ("reduction", "name", "dtype")
+
+
+class Form(NamedTuple):
+    """What a loss function of the package is made of."""
+
+    values: Function  # the arithmetic, on tensors that were checked
+    check: Check
+    takes_labels: bool  # targets are class numbers rather than floats like the predictions
+    settings: dict[str, inspect.Parameter]
+
+    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+        if self.takes_labels:
+            return as_tensor(array_of(y_true).astype(np.intp, copy=False))
+        return as_tensor(y_true, dtype)
+
+    def matched(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        return (y_true, y_pred) if self.takes_labels else match_ranks(y_true, y_pred)
+
+
+#: The form of each loss function.
+FORMS: dict[Any, Form] = {}
+
+
+def loss_function(check: Check, takes_labels: bool = False) -> Callable[[Function], Function]:
+    """Decorator: make a public loss function of its arithmetic, for arrays and with a check.
+
+    Args:
+        check: refuses targets that cannot be meant.
+        takes_labels: targets are class numbers.
+    """
+
+    def enter(values: Function) -> Function:
+        signature = inspect.signature(values)
+        _, _, *settings = signature.parameters.values()
+        form = Form(values, check, takes_labels, {p.name: p for p in settings})
+
+        @wraps(values)
+        def function(*args: Any, **kwargs: Any) -> Tensor:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            y_true, y_pred, *_ = bound.arguments.values()
+            chosen = {name: bound.arguments[name] for name in form.settings}
+            y_pred = floating(y_pred)
+            check(values.__name__, array_of(y_true), y_pred.shape, "y_pred", chosen)
+            y_true = form.targets(y_true, y_pred.dtype)
+            return values(*form.matched(y_true, y_pred), **chosen)
+
+        FORMS[function] = form
+        return register("losses")(function)
+
+    return enter
+
+
+@register("losses")
+class LossFunctionWrapper(Loss):
+    """A loss from a function ``fn(y_true, y_pred, **kwargs)`` of tensors to values of samples."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", type(fn).__name__), reduction, dtype)
+        self.fn = fn
+        self._arguments = kwargs
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        y_true, y_pred = match_ranks(y_true, y_pred)
+        return self.fn(y_true, y_pred, **self._arguments)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "fn": self.fn, **self._arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Loss:
+        fn = config.get("fn")
+        if isinstance(fn, str):
+            config = {**config, "fn": lookup(fn, "loss", "losses")}
+        return cls(**config)
+
+
+class FunctionLoss(LossFunctionWrapper):
+    """Base of the losses that have a function of the package, with its settings as arguments.
+
+    A subclass says which: ``class Huber(FunctionLoss, of=huber)``. Its arguments are the settings
+    of that function (attributes of the loss) and those of `Loss`.
+    """
+
+    function: ClassVar[Any]
+
+    if TYPE_CHECKING:  # each class has its own, with the arguments by name
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __init_subclass__(
+        cls,
+        of: Function | None = None,
+        arguments: tuple[str, ...] = (),
+        called: str | None = None,
+        defaults: dict[str, Any] | None = None,
+    ) -> None:
+        """Give a class the constructor that its function implies.
+
+        Args:
+            of: the function; None: that of the base class.
+            arguments: of the constructor, in order. Default: settings, then those of `Loss`.
+            called: the default name. Default: the function's.
+            defaults: of settings, where they are not those of the function.
+        """
+        super().__init_subclass__()
+        if of is None:
+            return
+        settings = FORMS[of].settings
+        values: dict[str, Any] = {name: p.default for name, p in settings.items()}
+        values |= {"reduction": "sum_over_batch_size", "name": called or of.__name__}
+        values |= {"dtype": None, **(defaults or {})}
+        order = arguments or (*settings, *COMMON)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature(
+            [inspect.Parameter(name, kind, default=values[name]) for name in order]
+        )
+
+        def __init__(self: FunctionLoss, *args: Any, **kwargs: Any) -> None:
+            given = _bound(type(self).__name__, signature, args, kwargs)
+            common = {name: given.pop(name) for name in COMMON}
+            _check_settings(type(self).__name__, given)
+            LossFunctionWrapper.__init__(self, FORMS[of].values, **common, **given)
+            self.__dict__.update(given)
+
+        owner = inspect.Parameter("self", kind)
+        __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[owner, *signature.parameters.values()]
+        )
+        cls.__init__ = __init__  # type: ignore[method-assign]
+        cls.function = staticmethod(of)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        y_true, y_pred = FORMS[self.function].matched(y_true, y_pred)
+        return self.fn(y_true, y_pred, **self._arguments)
+
+    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
+        form, who = FORMS[self.function], type(self).__name__
+        form.check(who, array_of(y_true), shape, output, self._arguments)
+
+    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
+        return FORMS[self.function].targets(y_true, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**Loss.get_config(self), **self._arguments}
+
+
+def _bound(
+    who: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Arguments by name; what the signature has not is named with its nearest match."""
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise TypeError(str(unknown_name(f"argument of {who}", name, signature.parameters)))
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"{who}: {error}. Its arguments: {', '.join(signature.parameters)}."
+        ) from None
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _check_settings(who: str, given: dict[str, Any]) -> None:
+    """Refuse settings out of their range."""
+    smoothing = given.get("label_smoothing", 0)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"{who}: label_smoothing must lie in [0, 1], received {smoothing}.")
+    if not 0 < given.get("q", 0.5) < 1:
+        raise ValueError(f"{who}: q must lie in (0, 1), received {given['q']}.")
+    if isinstance(given.get("axis"), bool):
+        raise TypeError(f"{who}: axis must be an integer, received {given['axis']}.")
