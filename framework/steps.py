@@ -254,7 +254,8 @@ class Steps:
         if variables and self.optimizer is not None:
             if not self.optimizer.built:
                 self._build_optimizer()
-            self.optimizer.apply(run_backward([loss], [None], variables), variables)
+            scaled = self.optimizer.scale_loss(loss)
+            self.optimizer.apply(run_backward([scaled], [None], variables), variables)
         self._compiled("train_step").track(loss, samples_in(y_pred))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 

@@ -158,9 +158,8 @@ class Trainer(Steps):
                     progress.end(logs)
                     if self.stop_training:
                         break
-                finish = getattr(self.optimizer, "finalize_variable_values", None)
-                if finish is not None and epochs > first:
-                    finish(self.trainable_variables)
+                if self.optimizer is not None and self.optimizer.built and epochs > first:
+                    self.optimizer.finalize_variable_values(self.trainable_variables)
                 everyone.on_train_end(logs)
         except KeyboardInterrupt:
             progress.close()

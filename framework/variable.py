@@ -22,12 +22,14 @@ class Variable(Tensor):
 
     Attributes:
         regularizer: a function of this variable whose value belongs to the loss, or None.
+        constraint: a function of this variable to what it becomes after each step of an optimizer,
+            or None.
 
     Raises:
         TypeError: trainable, but of integers or bools.
     """
 
-    __slots__ = ("_learnable", "name", "path", "regularizer")
+    __slots__ = ("_learnable", "constraint", "name", "path", "regularizer")
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Variable(Tensor):
         self.name = name or unique_name("variable")
         self.path = path or self.name
         self.regularizer: Any = None
+        self.constraint: Any = None
         if trainable and self.dtype.kind != "f":
             raise TypeError(
                 f"Variable {self.path!r} cannot be trainable with dtype {self.dtype}: only floats "

@@ -17,7 +17,6 @@ import pytest
 
 import gradtape as gt
 from gradtape import program
-from gradtape.kernels import updates
 from gradtape.kernels.peak import peak
 
 Array = np.ndarray
@@ -164,43 +163,6 @@ def test_kernels_agree_with_float64_and_stay_in_their_buffers(case: str, batch: 
         # every term may be as large as these; they are summed over the batch as well
         size = np.abs(gradient).max() + scale / 4
         assert np.abs(got - gradient).max() <= bound * size, variable.path
-
-
-@pytest.mark.parametrize("count", [1, 7, 8, 33])
-@pytest.mark.parametrize(
-    ("optimizer", "kernel"),
-    [
-        (lambda: gt.optimizers.SGD(0.1), updates.sgd),
-        (lambda: gt.optimizers.SGD(0.1, momentum=0.9), updates.momentum),
-        (lambda: gt.optimizers.SGD(0.1, momentum=0.9, nesterov=True), updates.momentum),
-        (lambda: gt.optimizers.Adam(0.01), updates.adam),
-        (lambda: gt.optimizers.Adam(0.01, weight_decay=0.01), None),
-        (lambda: gt.optimizers.SGD(0.1, global_clipnorm=0.1), None),
-        (lambda: gt.optimizers.RMSprop(0.01), None),
-    ],
-    ids=["sgd", "momentum", "nesterov", "adam", "decay", "clipped", "rmsprop"],
-)
-def test_optimizer_steps_are_those_of_numpy(optimizer: Any, kernel: Any, count: int) -> None:
-    shape = (3,)
-    models = [gt.Sequential([gt.Input(shape), L.Dense(count)]) for _ in range(2)]
-    models[1].set_weights(models[0].get_weights())
-    native, eager = optimizer(), optimizer()
-    for model, o in zip(models, (native, eager), strict=True):
-        o.build(model.trainable_variables)
-    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
-    update = program.Update(native, models[0].trainable_variables)
-    assert update.kernel is kernel
-    step = program.Step(program.graph_of(models[0], shape), 40, np.float32, loss, update, guard=64)
-    rng = np.random.default_rng(0)
-    for _ in range(4):
-        x = rng.normal(size=(40, *shape)).astype(np.float32)
-        y = rng.integers(0, count, 40)
-        step.run(x, y)
-        _, gradients = _gradients(models[1], x, y)
-        eager.apply(gradients, models[1].trainable_variables)
-    for v, w in zip(*(m.trainable_variables for m in models), strict=True):
-        np.testing.assert_allclose(v.data, w.data, rtol=2e-5, atol=2e-6)
-    assert native.iterations == eager.iterations == 4
 
 
 def test_the_peak_is_a_speed() -> None:

@@ -56,6 +56,17 @@ def _stamped(compiled: Any) -> Any:
     return compiled
 
 
+def _recognized(compiled: Any, function: Callable[[Any], None]) -> None:
+    """Let the cache know a kernel again that closes over an inlined function: by that one's name.
+
+    What the inlined function does is in the stamp.
+    """
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    names = tuple(getattr(value, "__qualname__", value) for value in cells)
+    if any(map(callable, cells)):
+        compiled._cache._index_key = lambda sig, codegen: (sig, codegen.magic_tuple(), names)
+
+
 class Kernel:
     """A function of a row of int64, compiled when its address is first asked for."""
 
@@ -87,6 +98,7 @@ def _compile(function: Callable[[Any], None]) -> Any:
         compiled.enable_caching()
         _forgive(compiled._cache)
         _stamped(compiled)
+        _recognized(compiled, function)
         load = compiled._cache.load_overload
 
         def load_or_say(*given: Any) -> Any:

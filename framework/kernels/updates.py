@@ -3,91 +3,319 @@
 The gradient arrives in several slots (one for each group of shards), which are added in a fixed
 order, so the result does not depend on which thread filled which. What changes from step to step
 comes in a small float32 array of settings.
+
+An optimizer is a rule for one vector of elements, below: from the gradient g, the weights w and
+what is kept of them (up to three vectors) to their new values, with up to six factors. `RULES` has
+the kernel of each, which is the same loop around it. Clipping, weight decay, accumulated gradients
+and moving averages are kernels of their own that run before and after it on the same few thousand
+elements, while those are in the cache.
 """
 
 from __future__ import annotations
 
-from .native import inlined, kernel
+from typing import Any
+
+from .native import Kernel, inlined, kernel
 from .simd import (
     LANES,
     add,
     broadcast,
     div,
     fma,
+    greater,
     load_first,
     load_scalar,
+    maximum,
+    minimum,
     mul,
+    root,
+    select,
     sqrt,
     store_first,
+    store_scalar,
     sub,
+    total,
 )
+
+#: Where in the settings each of them is. A step that only accumulates is not `ACTIVE`.
+ACTIVE, FACTORS, SHARE, LIMIT, NORM, DECAY, AVERAGE, OVERWRITE = 0, 1, 7, 8, 9, 10, 11, 12
+SETTINGS = 16
+
+
+@inlined
+def _sgd(g, w, s, c):  # type: ignore[no-untyped-def]
+    return (fma(c[0], g, w),)
+
+
+@inlined
+def _momentum(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, keep = c[:2]
+    v = fma(keep, s[0], mul(rate, g))
+    return add(w, v), v
+
+
+@inlined
+def _nesterov(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, keep = c[:2]
+    step = mul(rate, g)
+    v = fma(keep, s[0], step)
+    return add(w, fma(keep, v, step)), v
+
+
+@inlined
+def _moments(g, s, c):  # type: ignore[no-untyped-def]
+    """Running means of g and g^2."""
+    m, v = s[:2]
+    return fma(c[1], sub(g, m), m), fma(c[2], sub(mul(g, g), v), v)
+
+
+@inlined
+def _adam(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, epsilon = c[0], c[3]
+    m, v = _moments(g, s, c)
+    return add(w, div(mul(rate, m), add(sqrt(v), epsilon))), m, v
+
+
+@inlined
+def _amsgrad(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, epsilon = c[0], c[3]
+    m, v = _moments(g, s, c)
+    top = maximum(s[2], v)
+    return add(w, div(mul(rate, m), add(sqrt(top), epsilon))), m, v, top
+
+
+@inlined
+def _nadam(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, epsilon, ahead, growth = c[0], c[3], c[4], c[5]
+    m, v = _moments(g, s, c)
+    step = fma(rate, m, mul(ahead, g))
+    return add(w, div(step, add(sqrt(mul(growth, v)), epsilon))), m, v
+
+
+@inlined
+def _adamax(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, new, keep, epsilon = c[:4]
+    m, u = s
+    m = fma(new, sub(g, m), m)
+    u = maximum(mul(keep, u), maximum(g, sub(broadcast(0.0), g)))
+    return add(w, div(mul(rate, m), add(u, epsilon))), m, u
+
+
+@inlined
+def _lion(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, old_1, new_1, old_2, new_2 = c[:5]
+    ahead = fma(old_1, s[0], mul(new_1, g))
+    zero, one = broadcast(0.0), broadcast(1.0)
+    falling = select(greater(zero, ahead), sub(zero, one), ahead)  # 0 and NaN stay
+    sign = select(greater(ahead, zero), one, falling)
+    return fma(rate, sign, w), fma(old_2, s[0], mul(new_2, g))
+
+
+@inlined
+def _adagrad(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, epsilon = c[:2]
+    a = fma(g, g, s[0])
+    return add(w, div(mul(rate, g), sqrt(add(a, epsilon)))), a
+
+
+@inlined
+def _adadelta(g, w, s, c):  # type: ignore[no-untyped-def]
+    rate, rho, new, epsilon = c[:4]
+    a, d = s
+    a = fma(rho, a, mul(new, mul(g, g)))
+    step = div(mul(sqrt(add(d, epsilon)), g), sqrt(add(a, epsilon)))
+    return fma(rate, step, w), a, fma(rho, d, mul(new, mul(step, step)))
+
+
+@inlined
+def _scaled(g, v, mean, c):  # type: ignore[no-untyped-def]
+    """rate g / sqrt(v - mean^2 + epsilon)."""
+    spread = sub(v, mul(mean, mean))
+    return div(mul(c[0], g), sqrt(add(spread, c[3])))
+
+
+@inlined
+def _rmsprop(g, w, s, c):  # type: ignore[no-untyped-def]
+    v = fma(c[1], s[0], mul(c[2], mul(g, g)))
+    return sub(w, _scaled(g, v, broadcast(0.0), c)), v
+
+
+@inlined
+def _rmsprop_momentum(g, w, s, c):  # type: ignore[no-untyped-def]
+    v = fma(c[1], s[0], mul(c[2], mul(g, g)))
+    u = fma(c[4], s[1], _scaled(g, v, broadcast(0.0), c))
+    return sub(w, u), v, u
+
+
+@inlined
+def _rmsprop_centered(g, w, s, c):  # type: ignore[no-untyped-def]
+    v = fma(c[1], s[0], mul(c[2], mul(g, g)))
+    mean = fma(c[1], s[1], mul(c[2], g))
+    return sub(w, _scaled(g, v, mean, c)), v, mean
+
+
+@inlined
+def _rmsprop_centered_momentum(g, w, s, c):  # type: ignore[no-untyped-def]
+    v = fma(c[1], s[0], mul(c[2], mul(g, g)))
+    mean = fma(c[1], s[2], mul(c[2], g))
+    u = fma(c[4], s[1], _scaled(g, v, mean, c))
+    return sub(w, u), v, u, mean
 
 
 @inlined
 def _sum_of_slots(gradients, slots, pitch, i, count):  # type: ignore[no-untyped-def]
-    total = load_first(gradients, i, count)
+    added = load_first(gradients, i, count)
     for s in range(1, slots):
-        total = add(total, load_first(gradients, s * pitch + i, count))
-    return total
+        added = add(added, load_first(gradients, s * pitch + i, count))
+    return added
+
+
+def _update(rule: Any, kept: int) -> Kernel:
+    """The kernel of a rule that keeps so many vectors.
+
+    Row: gradients (slots, pitch), slots, pitch, first, below, settings, w, and what is kept.
+    """
+
+    @kernel
+    def update(a):  # type: ignore[no-untyped-def]
+        slots, pitch, first, below, settings, w = a[1], a[2], a[3], a[4], a[5], a[6]
+        c = (
+            broadcast(load_scalar(settings, FACTORS)),
+            broadcast(load_scalar(settings, FACTORS + 1)),
+            broadcast(load_scalar(settings, FACTORS + 2)),
+            broadcast(load_scalar(settings, FACTORS + 3)),
+            broadcast(load_scalar(settings, FACTORS + 4)),
+            broadcast(load_scalar(settings, FACTORS + 5)),
+        )
+        if load_scalar(settings, ACTIVE) == 0.0:
+            below = first
+        for i in range(first, below, LANES):
+            count = below - i
+            g = _sum_of_slots(a[0], slots, pitch, i, count)
+            x = load_first(w, i, count)
+            if kept == 0:  # the branches of another `kept` are gone before types are looked at
+                new = rule(g, x, (), c)
+            if kept == 1:
+                new = rule(g, x, (load_first(a[7], i, count),), c)
+            if kept == 2:
+                new = rule(g, x, (load_first(a[7], i, count), load_first(a[8], i, count)), c)
+            if kept == 3:
+                before = (
+                    load_first(a[7], i, count),
+                    load_first(a[8], i, count),
+                    load_first(a[9], i, count),
+                )
+                new = rule(g, x, before, c)
+            store_first(w, i, count, new[0])
+            if kept > 0:
+                store_first(a[7], i, count, new[1])
+            if kept > 1:
+                store_first(a[8], i, count, new[2])
+            if kept > 2:
+                store_first(a[9], i, count, new[3])
+
+    update.name = rule.__name__.lstrip("_")
+    return update
+
+
+#: The kernel of each rule, by its name.
+RULES = {
+    made.name: made
+    for made in (
+        _update(_sgd, 0),
+        _update(_momentum, 1),
+        _update(_nesterov, 1),
+        _update(_adam, 2),
+        _update(_amsgrad, 3),
+        _update(_nadam, 2),
+        _update(_adamax, 2),
+        _update(_lion, 1),
+        _update(_adagrad, 1),
+        _update(_adadelta, 2),
+        _update(_rmsprop, 1),
+        _update(_rmsprop_momentum, 2),
+        _update(_rmsprop_centered, 2),
+        _update(_rmsprop_centered_momentum, 3),
+    )
+}
 
 
 @kernel
-def sum_slots(a):  # type: ignore[no-untyped-def]
-    """out = sum of the slots. Row: out, gradients (slots, pitch), slots, pitch, first, below."""
+def gather(a):  # type: ignore[no-untyped-def]
+    """out = sum of the slots (+ out, to accumulate), and the sum of its squares.
+
+    Row: out, gradients (slots, pitch), slots, pitch, first, below, accumulates, sum.
+    """
     out, gradients, slots, pitch, first, below = a[0], a[1], a[2], a[3], a[4], a[5]
-    for i in range(first, below, LANES):
-        store_first(out, i, below - i, _sum_of_slots(gradients, slots, pitch, i, below - i))
-
-
-@kernel
-def sgd(a):  # type: ignore[no-untyped-def]
-    """w -= rate g. Row: gradients (slots, pitch), slots, pitch, first, below, settings, w.
-
-    Settings: rate.
-    """
-    gradients, slots, pitch, first, below, settings, w = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    rate = broadcast(-load_scalar(settings, 0))
-    for i in range(first, below, LANES):
-        g = _sum_of_slots(gradients, slots, pitch, i, below - i)
-        store_first(w, i, below - i, fma(rate, g, load_first(w, i, below - i)))
-
-
-@kernel
-def momentum(a):  # type: ignore[no-untyped-def]
-    """v = momentum v - rate g; w += v (or, nesterov, momentum v - rate g).
-
-    Row: as `sgd`, then v, nesterov. Settings: rate, momentum.
-    """
-    gradients, slots, pitch, first, below, settings, w = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    v, nesterov = a[7], a[8]
-    rate, keep = broadcast(-load_scalar(settings, 0)), broadcast(load_scalar(settings, 1))
-    for i in range(first, below, LANES):
-        count = below - i
-        step = mul(rate, _sum_of_slots(gradients, slots, pitch, i, count))
-        velocity = fma(keep, load_first(v, i, count), step)
-        store_first(v, i, count, velocity)
-        if nesterov != 0:
-            velocity = fma(keep, velocity, step)
-        store_first(w, i, count, add(load_first(w, i, count), velocity))
-
-
-@kernel
-def adam(a):  # type: ignore[no-untyped-def]
-    """Adam, the bias corrections in the rate. Row: as `sgd`, then m, v.
-
-    Settings: corrected rate, 1 - beta_1, 1 - beta_2, epsilon.
-    """
-    gradients, slots, pitch, first, below, settings, w = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    mean, square = a[7], a[8]
-    rate, epsilon = broadcast(-load_scalar(settings, 0)), broadcast(load_scalar(settings, 3))
-    new_1, new_2 = broadcast(load_scalar(settings, 1)), broadcast(load_scalar(settings, 2))
+    squares = broadcast(0.0)
     for i in range(first, below, LANES):
         count = below - i
         g = _sum_of_slots(gradients, slots, pitch, i, count)
-        m, v = load_first(mean, i, count), load_first(square, i, count)
-        m = fma(new_1, sub(g, m), m)
-        v = fma(new_2, sub(mul(g, g), v), v)
-        store_first(mean, i, count, m)
-        store_first(square, i, count, v)
-        step = div(mul(rate, m), add(sqrt(v), epsilon))
-        store_first(w, i, count, add(load_first(w, i, count), step))
+        if a[6] != 0:
+            g = add(g, load_first(out, i, count))
+        store_first(out, i, count, g)
+        squares = fma(g, g, squares)
+    store_scalar(a[7], 0, total(squares))
+
+
+@kernel
+def clip(a):  # type: ignore[no-untyped-def]
+    """out = x times its share, each element within the limit, all of them within the norm.
+
+    Row: out, x, first, below, settings, sums (of squares of x), number of them. A limit or norm of
+    0 is none.
+    """
+    out, x, first, below, settings, sums = a[0], a[1], a[2], a[3], a[4], a[5]
+    share, limit, norm = (
+        load_scalar(settings, SHARE), load_scalar(settings, LIMIT), load_scalar(settings, NORM)
+    )  # fmt: skip
+    if norm > 0.0:
+        squares = broadcast(0.0)
+        for i in range(0, a[6], LANES):
+            squares = add(squares, load_first(sums, i, a[6] - i))
+        length = share * root(total(squares))
+        if not length <= norm:
+            share = share * (norm / length)
+    factor, most = broadcast(share), broadcast(limit)
+    least = sub(broadcast(0.0), most)
+    for i in range(first, below, LANES):
+        g = mul(load_first(x, i, below - i), factor)
+        if limit > 0.0:
+            g = maximum(minimum(g, most), least)
+        store_first(out, i, below - i, g)
+
+
+@kernel
+def decay(a):  # type: ignore[no-untyped-def]
+    """w -= share w. Row: w, first, below, settings."""
+    w, first, below, settings = a[0], a[1], a[2], a[3]
+    share = broadcast(-load_scalar(settings, DECAY))
+    if load_scalar(settings, ACTIVE) == 0.0:
+        below = first
+    for i in range(first, below, LANES):
+        x = load_first(w, i, below - i)
+        store_first(w, i, below - i, fma(share, x, x))
+
+
+@kernel
+def forget(a):  # type: ignore[no-untyped-def]
+    """x = 0 once it was used. Row: x, first, below, settings."""
+    x, first, below, settings = a[0], a[1], a[2], a[3]
+    if load_scalar(settings, ACTIVE) != 0.0:
+        for i in range(first, below, LANES):
+            store_first(x, i, below - i, broadcast(0.0))
+
+
+@kernel
+def average(a):  # type: ignore[no-untyped-def]
+    """x = keep x + (1 - keep) w, and w = x if asked for. Row: x, w, first, below, settings."""
+    x, w, first, below, settings = a[0], a[1], a[2], a[3], a[4]
+    share = load_scalar(settings, AVERAGE)
+    old, new = broadcast(share), broadcast(1 - share)
+    overwrite = load_scalar(settings, OVERWRITE) != 0.0
+    for i in range(first, below, LANES):
+        count = below - i
+        mean = fma(old, load_first(x, i, count), mul(new, load_first(w, i, count)))
+        store_first(x, i, count, mean)
+        if overwrite:
+            store_first(w, i, count, mean)

@@ -6,15 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import unknown_name
-from ..serialization import deserialize
+from ..serialization import deserialize as _deserialize
+from ..serialization import serialize
 from . import schedules
-from .adaptive import Adam, RMSprop
+from .adam import Adam, Adamax, AdamW, Nadam
 from .base import Optimizer
-from .sgd import SGD
+from .rms import Adadelta, Adagrad, RMSprop
+from .sgd import SGD, Lion
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "get", "schedules"]
+__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer",
+           "RMSprop", "deserialize", "get", "schedules", "serialize"]  # fmt: skip
 
-_NAMES: dict[str, Callable[[], Optimizer]] = {c.__name__.lower(): c for c in (SGD, Adam, RMSprop)}
+_NAMES: dict[str, Callable[[], Optimizer]] = {
+    c.__name__.lower(): c
+    for c in (SGD, Adadelta, Adagrad, Adam, AdamW, Adamax, Lion, Nadam, RMSprop)
+}
+
+
+def deserialize(config: Any) -> Any:
+    """The optimizer that `serialize` wrote down, without its state.
+
+    Raises:
+        ValueError: it is no configuration of an optimizer.
+    """
+    return _deserialize(config, "optimizer", "optimizers")
 
 
 def get(identifier: Any) -> Any:
@@ -29,7 +44,7 @@ def get(identifier: Any) -> Any:
         TypeError: it is nothing of the kind.
     """
     if isinstance(identifier, dict):
-        identifier = deserialize(identifier, "optimizer", "optimizers")
+        identifier = deserialize(identifier)
     elif isinstance(identifier, str):
         if identifier.lower() not in _NAMES:
             raise unknown_name("optimizer", identifier, _NAMES)

@@ -4,109 +4,113 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..constraints import constrain
 from ..errors import ShapeError
 from ..serialization import deserialize
 from ..tensor import Tensor
 from ..variable import Variable
+from .flat import ACCUMULATOR, AVERAGE, Flat
 from .schedules import LearningRateSchedule
+from .state import State, Stateful
 
 Array = np.ndarray
-State = dict[str, Array]
+LearningRate = float | LearningRateSchedule | Callable[[], float]
+
+#: The arguments of every optimizer, but for learning rate and name.
+_COMMON = (
+    "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
+    "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
+)  # fmt: skip
 
 
-class Flat:
-    """Variables of one dtype, end to end in one array that they become views of.
-
-    Gradients, slots and scratch space lie alike, so an update is arithmetic on whole vectors.
-    """
-
-    def __init__(self, variables: Sequence[Variable], slots: Iterable[str]) -> None:
-        self.variables = list(variables)
-        ends = np.cumsum([v.size for v in variables]).tolist()
-        self.spans = [slice(end - v.size, end) for v, end in zip(variables, ends, strict=True)]
-        size, dtype = ends[-1], variables[0].dtype
-        self.values = np.empty(size, dtype)
-        self.gradient = np.zeros(size, dtype)
-        self.slots = {name: np.zeros(size, dtype) for name in slots}
-        self.scratch = (np.empty(size, dtype), np.empty(size, dtype))
-        self.attach()
-
-    def attach(self) -> None:
-        """Take in every variable whose values are elsewhere: new, copied, or taken by another."""
-        for variable, span in zip(self.variables, self.spans, strict=True):
-            if variable.data.base is not self.values:
-                self.values[span] = variable.data.reshape(-1)
-                variable.data = self.values[span].reshape(variable.shape)
-
-    def runs(self, indices: list[int]) -> list[slice]:
-        """The fewest slices that cover these variables, given in rising order."""
-        if len(indices) == len(self.spans):
-            return [slice(0, len(self.values))]
-        found: list[slice] = []
-        for i in indices:
-            span = self.spans[i]
-            if found and found[-1].stop == span.start:
-                span = slice(found.pop().start, span.stop)
-            found.append(span)
-        return found
-
-
-class Optimizer(ABC):
+class Optimizer(Stateful, ABC):
     """Base of all optimizers. A subclass defines `update`, and `slot_names` if it keeps state.
 
     Args:
-        learning_rate: the step size, or a schedule of it (see `gradtape.optimizers.schedules`);
-            `learning_rate` may be set at any time.
+        learning_rate: the step size, a schedule of it (see `gradtape.optimizers.schedules`), or a
+            function without arguments; `learning_rate` may be set at any time.
         weight_decay: the share of a parameter, times the learning rate, that each step takes off.
         clipnorm: the norm to which the gradient of each variable is cut.
         clipvalue: the absolute value to which each element of the gradients is cut.
         global_clipnorm: the norm to which the gradient of all variables together is cut.
+        use_ema: whether to keep a moving average of the parameters (Polyak & Juditsky, 1992), which
+            replaces them when `fit` is done.
+        ema_momentum: how much of the average a step keeps, 0 to 1.
+        ema_overwrite_frequency: replace the parameters every so many steps. Default: only at the
+            end.
+        loss_scale_factor: what `scale_loss` multiplies a loss with, and `apply` divides gradients
+            by.
+        gradient_accumulation_steps: update once in so many steps, by the mean of their gradients.
         name: what to call it.
 
     Attributes:
-        iterations: the number of steps taken.
+        iterations: the number of steps taken, those that only accumulate among them.
+        settings: the names of a subclass's own arguments, which are attributes of those names.
+        initial: what a slot starts from, by its name, if that is not 0.
 
     Raises:
         ValueError: a setting out of range, or more than one way of clipping.
     """
 
-    _learning_rate: float | LearningRateSchedule
+    settings: tuple[str, ...] = ()
+    initial: Mapping[str, float] = {}
 
     def __init__(
         self,
-        learning_rate: float | LearningRateSchedule,
+        learning_rate: LearningRate,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {k: v for k, v in clips.items() if v is not None}
         if len(given) > 1:
             raise ValueError(f"Only one way of clipping can be set, received {given}.")
+        if loss_scale_factor is not None:
+            given["loss_scale_factor"] = loss_scale_factor
         for key, value in given.items():
             if not value > 0:
                 raise ValueError(f"{key} must be positive, received {value}.")
+        for key, count, least in (
+            ("ema_overwrite_frequency", ema_overwrite_frequency if use_ema else None, 1),
+            ("gradient_accumulation_steps", gradient_accumulation_steps or None, 2),
+        ):
+            if count is not None and (not isinstance(count, int) or count < least):
+                raise ValueError(f"{key} must be an integer of {least} or more, received {count}.")
+        _share("ema_momentum", ema_momentum)
         self.name = name or type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
         self.iterations = 0
         self._flats: list[Flat] = []
         self._variables: list[Variable] = []
         self._place: dict[Variable, tuple[int, int]] = {}  # of each: which flat, which there
         self._waiting: State | None = None  # state that came before the variables
         self._missing: set[str] = set()  # variables already reported to have no gradient
+        self._undecayed: tuple[list[Variable], list[str]] = ([], [])
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} learning_rate={self.learning_rate:g}>"
@@ -115,13 +119,17 @@ class Optimizer(ABC):
     def learning_rate(self) -> float:
         """The step size of the next update."""
         rate = self._learning_rate
-        return rate(self.iterations) if isinstance(rate, LearningRateSchedule) else rate
+        if isinstance(rate, LearningRateSchedule):
+            return float(rate(self.iterations))
+        return float(rate()) if callable(rate) else rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if isinstance(value, dict):
             value = deserialize(value, "schedule", "schedules")
-        if isinstance(value, LearningRateSchedule):
+        if isinstance(value, LearningRateSchedule) or (
+            callable(value) and not isinstance(value, (type, Tensor))
+        ):
             self._learning_rate = value
             return
         if not isinstance(value, numbers.Real) or isinstance(value, bool):
@@ -144,6 +152,25 @@ class Optimizer(ABC):
     def slot_names(self) -> tuple[str, ...]:
         """What is kept for each parameter from step to step."""
         return ()
+
+    @property
+    def _kept(self) -> dict[str, float]:
+        """`slot_names`, and what is kept whatever the optimizer, with what they start from."""
+        common = {AVERAGE: self.use_ema, ACCUMULATOR: bool(self.gradient_accumulation_steps)}
+        names = [*self.slot_names, *(name for name, wanted in common.items() if wanted)]
+        return {name: self.initial.get(name, 0.0) for name in names}
+
+    @property
+    def rule(self) -> str | None:
+        """The native kernel that does what `update` does, by its name in `kernels.updates`."""
+        return None
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        """The numbers that `rule` takes in this step: up to six."""
+        return ()
+
+    def advance(self) -> None:
+        """Called once in a step that updates, before `update`: for what is no vector."""
 
     @abstractmethod
     def update(
@@ -175,7 +202,8 @@ class Optimizer(ABC):
         self._variables = wanted
         self._flats, self._place = [], {}
         for dtype in dict.fromkeys(v.dtype for v in self._variables):
-            flat = Flat([v for v in self._variables if v.dtype == dtype], self.slot_names)
+            of_dtype = [v for v in self._variables if v.dtype == dtype]
+            flat = Flat(of_dtype, self._kept, [self._decays(v) for v in of_dtype])
             self._place |= {v: (len(self._flats), i) for i, v in enumerate(flat.variables)}
             self._flats.append(flat)
         self._fill(before)
@@ -211,18 +239,141 @@ class Optimizer(ABC):
             )
         if not self.built or any([v not in self._place for v in variables]):
             self.build(variables)
-        taken = self._gather(grads, variables)
-        self._clip(taken)
-        decay = (self.weight_decay or 0.0) * self.learning_rate
+        self.move(self._gather(grads, variables))
+
+    def move(self, taken: list[list[int]]) -> None:
+        """The step of `apply`, on gradients that are in the flat vectors already.
+
+        Args:
+            taken: of each flat vector, which of its variables have a gradient, in rising order.
+        """
+        if self._accumulate(taken):
+            self.advance()
+            self._clip(taken)
+            rate = self.learning_rate
+            for flat, indices in zip(self._flats, taken, strict=True):
+                self._decay(flat, indices, rate)
+                for run in flat.runs(indices):
+                    scratch = flat.scratch[0][run], flat.scratch[1][run]
+                    slots = {name: flat.slots[name][run] for name in self.slot_names}
+                    self.update(flat.values[run], flat.gradient[run], slots, scratch, rate)
+        self._average(self._flats)
+        self._finish(
+            [flat.variables[i] for flat, own in zip(self._flats, taken, strict=True) for i in own]
+        )
+
+    def _finish(self, variables: list[Variable]) -> None:
+        """The end of a step: constraints, and the count."""
+        constrain(variables)
+        self.iterations += 1
+
+    @property
+    def _updates(self) -> bool:
+        """Whether the next step updates, rather than only accumulating gradients."""
+        steps = self.gradient_accumulation_steps
+        return not steps or (self.iterations + 1) % steps == 0
+
+    def _accumulate(self, taken: list[list[int]]) -> bool:
+        """Add the gradients to those that wait; whether it is time to use their mean."""
+        steps = self.gradient_accumulation_steps
+        if not steps:
+            return True
         for flat, indices in zip(self._flats, taken, strict=True):
             for run in flat.runs(indices):
+                waiting = flat.slots[ACCUMULATOR][run]
+                waiting += flat.gradient[run]
+                np.multiply(waiting, 1 / steps, out=flat.gradient[run])
+            if self._updates:
+                flat.slots[ACCUMULATOR][:] = 0
+        return self._updates
+
+    def _decay(self, flat: Flat, indices: list[int], rate: float) -> None:
+        """Take their share off the weights."""
+        if share := (self.weight_decay or 0.0) * rate:
+            for run in flat.runs([i for i in indices if flat.decays[i]]):
                 weights = flat.values[run]
-                scratch = flat.scratch[0][run], flat.scratch[1][run]
-                if decay:
-                    weights -= np.multiply(weights, decay, out=scratch[0])
-                slots = {name: values[run] for name, values in flat.slots.items()}
-                self.update(weights, flat.gradient[run], slots, scratch, self.learning_rate)
-        self.iterations += 1
+                weights -= np.multiply(weights, share, out=flat.scratch[0][run])
+
+    @property
+    def _average_keeps(self) -> float:
+        """How much of the moving average this step keeps."""
+        return self.ema_momentum if self.iterations else 0.0
+
+    @property
+    def _overwrites(self) -> bool:
+        """Whether this step ends with the average as the parameters."""
+        every = self.ema_overwrite_frequency
+        return bool(every) and (self.iterations + 1) % (every or 1) == 0
+
+    def _average(self, flats: list[Flat]) -> None:
+        """Move the averages, and the parameters to them if it is time to."""
+        if not self.use_ema:
+            return
+        keep = self._average_keeps
+        for flat in flats:
+            average = flat.slots[AVERAGE]
+            average *= keep
+            average += np.multiply(flat.values, 1 - keep, out=flat.scratch[0])
+            if self._overwrites:
+                flat.values[:] = average
+
+    def average_of(self, variable: Variable) -> Array:
+        """The moving average of a variable, in its shape: a view (with `use_ema`).
+
+        Raises:
+            ValueError: there is none.
+        """
+        if not self.use_ema or variable not in self._place:
+            why = "use_ema is False" if not self.use_ema else "it was not built with this variable"
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} has no average of {variable.path!r}: {why}."
+            )
+        number, i = self._place[variable]
+        flat = self._flats[number]
+        return flat.slots[AVERAGE][flat.spans[i]].reshape(variable.shape)
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """Put the moving averages into the variables (with `use_ema`; otherwise nothing).
+
+        `fit` does so when it is done.
+
+        Raises:
+            ValueError: the optimizer was not built with one of them.
+        """
+        if self.use_ema:
+            for variable in var_list:
+                variable.assign(self.average_of(variable))
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss times `loss_scale_factor`, which `apply` expects the gradients to be of."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
+    def exclude_from_weight_decay(
+        self,
+        var_list: Iterable[Variable] | None = None,
+        var_names: Iterable[str] | None = None,
+    ) -> None:
+        """Spare some variables the weight decay; to be called before `build`.
+
+        Args:
+            var_list: the variables.
+            var_names: patterns: a variable is spared if one of them is found in its name, as
+                ``"bias"`` is in those of all biases.
+
+        Raises:
+            ValueError: the optimizer is built already.
+        """
+        if self.built:
+            raise ValueError(
+                "exclude_from_weight_decay() must be called before the optimizer is built, which "
+                "fit() and the first apply() do."
+            )
+        self._undecayed = list(var_list or ()), list(var_names or ())
+
+    def _decays(self, variable: Variable) -> bool:
+        spared, patterns = self._undecayed
+        named = any(re.search(pattern, variable.name) for pattern in patterns)
+        return not named and not any(variable is v for v in spared)
 
     def _gather(self, grads: Sequence[Any], variables: Sequence[Variable]) -> list[list[int]]:
         """Copy the gradients into the flat vectors; which variables of each have one."""
@@ -243,6 +394,8 @@ class Optimizer(ABC):
             number, i = self._place[variable]
             flat = self._flats[number]
             flat.gradient[flat.spans[i]] = values.reshape(-1)
+            if self.loss_scale_factor is not None:
+                flat.gradient[flat.spans[i]] /= self.loss_scale_factor
             variable._version += 1  # a graph that still holds it must not be walked again
             taken[number].append(i)
         if missing:
@@ -281,85 +434,25 @@ class Optimizer(ABC):
             for part in parts:
                 part *= self.global_clipnorm / max(norm, self.global_clipnorm)
 
-    def _state_of_variables(self) -> dict[Variable, State]:
-        return {
-            v: {name: values[flat.spans[i]].copy() for name, values in flat.slots.items()}
-            for v, (number, i) in self._place.items()
-            for flat in [self._flats[number]]
-        }
-
-    def _fill(self, states: dict[Variable, State]) -> None:
-        for variable, state in states.items():
-            number, i = self._place[variable]
-            flat = self._flats[number]
-            for name, values in state.items():
-                flat.slots[name][flat.spans[i]] = values
-
-    def get_state(self) -> State:
-        """Everything that changes from step to step, as arrays that belong to the caller.
-
-        Returns:
-            ``iterations``, ``learning_rate``, and for the i-th variable ``"i/slot"`` of its shape.
-        """
-        if self._waiting is not None:
-            return {k: v.copy() for k, v in self._waiting.items()}
-        state = {
-            "iterations": np.array(self.iterations),
-            "learning_rate": np.array(self.learning_rate),
-        }
-        for i, (variable, slots) in enumerate(self._state_of_variables().items()):
-            for name, values in slots.items():
-                state[f"{i}/{name}"] = values.reshape(variable.shape)
-        return state
-
-    def set_state(self, state: State) -> None:
-        """Go on from what `get_state` returned; before `build`, as soon as the variables are known.
-
-        Raises:
-            ValueError: the state is of another optimizer, or of other variables.
-        """
-        if not self.built:
-            self._waiting = {k: np.array(v) for k, v in state.items()}
-        else:
-            own = self.get_state()
-            if not any("/" in key for key in state):  # it had not seen its variables yet
-                fresh = {k: np.zeros_like(v) for k, v in own.items() if "/" in k}
-                state = {**fresh, **state}
-            if own.keys() != state.keys():
-                odd = sorted(own.keys() ^ state.keys())
-                raise ValueError(
-                    f"The state does not fit {type(self).__name__} with {len(self._variables)} "
-                    f"variables: {', '.join(odd[:6])}{'...' if len(odd) > 6 else ''} "
-                    f"{'is' if len(odd) == 1 else 'are'} in only one of the two."
-                )
-            for key, values in own.items():
-                if np.shape(state[key]) != values.shape:
-                    raise ValueError(
-                        f"The state {key!r} of {type(self).__name__} has shape "
-                        f"{np.shape(state[key])}, expected {values.shape}."
-                    )
-            self._fill(
-                {
-                    variable: {n: np.ravel(state[f"{i}/{n}"]) for n in self.slot_names}
-                    for i, variable in enumerate(self._variables)
-                }
-            )
-        self.iterations = int(state["iterations"])
-        if not isinstance(self._learning_rate, LearningRateSchedule):  # which knows by itself
-            self.learning_rate = float(state["learning_rate"])
-
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, without its state."""
         return {
             "name": self.name,
             "learning_rate": self._learning_rate,
-            "weight_decay": self.weight_decay,
-            "clipnorm": self.clipnorm,
-            "clipvalue": self.clipvalue,
-            "global_clipnorm": self.global_clipnorm,
+            **{name: getattr(self, name) for name in (*_COMMON, *self.settings)},
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Optimizer:
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """An optimizer from what `get_config` returned."""
         return cls(**config)
+
+
+def _share(name: str, value: float, below_one: bool = False) -> None:
+    """Refuse a setting that is no share.
+
+    Raises:
+        ValueError: it is not from 0 to 1, or is 1 if it must be below.
+    """
+    if not (0 <= value < 1 if below_one else 0 <= value <= 1):
+        raise ValueError(f"{name} must lie in [0, 1{')' if below_one else ']'}, received {value}.")

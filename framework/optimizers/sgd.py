@@ -1,14 +1,11 @@
-"""Stochastic gradient descent, with momentum if wished."""
+"""Steps of the size of the gradient, or of one size: SGD, with momentum if wished, and Lion."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from ..serialization import register
-from .base import Array, Optimizer
-from .schedules import LearningRateSchedule
+from .base import Array, LearningRate, Optimizer, _share
 
 
 @register("optimizers")
@@ -27,32 +24,51 @@ class SGD(Optimizer):
         learning_rate: the step size, or a schedule of it.
         momentum: the share of the last step that goes into the next, 0 to 1.
         nesterov: look ahead along the momentum (Nesterov, 1983; Sutskever et al., 2013).
-        weight_decay, clipnorm, clipvalue, global_clipnorm, name: as for `Optimizer`.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name: as for
+            `Optimizer`.
 
     Raises:
         ValueError: the momentum is out of range.
     """
 
+    settings = ("momentum", "nesterov")
+
     def __init__(
         self,
-        learning_rate: float | LearningRateSchedule = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie in [0, 1], received {momentum}.")
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name,
+        )  # fmt: skip
+        _share("momentum", momentum)
         self.momentum = momentum
         self.nesterov = nesterov
 
     @property
     def slot_names(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
+
+    @property
+    def rule(self) -> str | None:
+        return "sgd" if not self.momentum else "nesterov" if self.nesterov else "momentum"
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        return -learning_rate, self.momentum
 
     def update(
         self,
@@ -76,5 +92,75 @@ class SGD(Optimizer):
         else:
             weights += velocity
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+
+@register("optimizers")
+class Lion(Optimizer):
+    """Lion: the sign of an average of gradients (Chen et al., 2023).
+
+    With gradient g, for each parameter w::
+
+        w <- w - learning_rate sign(beta_1 m + (1 - beta_1) g)
+        m <- beta_2 m + (1 - beta_2) g
+
+    Args:
+        learning_rate: the step size, or a schedule of it: about a tenth of what Adam takes.
+        beta_1: how much of the average goes into a step.
+        beta_2: how much of the average a step keeps.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name: as for
+            `Optimizer`.
+
+    Raises:
+        ValueError: a beta is out of range.
+    """
+
+    settings = ("beta_1", "beta_2")
+    slot_names = ("momentum",)
+    rule = "lion"
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name,
+        )  # fmt: skip
+        _share("beta_1", beta_1)
+        _share("beta_2", beta_2)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        return -learning_rate, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
+
+    def update(
+        self,
+        weights: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        scratch: tuple[Array, Array],
+        learning_rate: float,
+    ) -> None:
+        mean = slots["momentum"]
+        step, part = scratch
+        np.multiply(mean, self.beta_1, out=step)
+        step += np.multiply(gradient, 1 - self.beta_1, out=part)
+        np.sign(step, out=step)
+        step *= learning_rate
+        weights -= step
+        mean *= self.beta_2
+        mean += np.multiply(gradient, 1 - self.beta_2, out=part)

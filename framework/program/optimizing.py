@@ -1,8 +1,14 @@
-"""The end of a step: the groups' gradients added, and the parameters moved, in one pass."""
+"""The end of a step: the groups' gradients added, and the parameters moved, in one pass.
+
+Everything an optimizer does is a kernel on a piece of the flat vector, and what belongs to a piece
+follows while it is in the cache: gradient, decay, rule, average. Only clipping to a norm makes two
+phases of it, because the norm is not known before every gradient is.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,22 +24,17 @@ CHUNK = 8192
 
 def key_of(optimizer: Any) -> tuple[Any, ...]:
     """What, if it changes, makes the instructions of an `Update` wrong."""
-    given = vars(optimizer)
-    names = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "nesterov", "amsgrad")
+    names = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema",
+             "gradient_accumulation_steps")  # fmt: skip
+    used = [bool(getattr(optimizer, name)) for name in names]
     flats = [id(flat.values) for flat in optimizer._flats]
-    return (id(optimizer), bool(given.get("momentum")), *map(given.get, names), *flats)
+    return (id(optimizer), optimizer.rule, *used, *flats)
 
 
 def _kernel_of(o: Any) -> Kernel | None:
-    """The kernel of an optimizer; None: `Update.finish` does it in NumPy."""
-    if o.weight_decay or o.clipnorm or o.clipvalue or o.global_clipnorm:
-        return None
+    """The kernel of an optimizer; None: a user's own, for which `Update.finish` calls NumPy."""
     own = type(o).__module__.split(".")[0] == __name__.split(".")[0]
-    if own and type(o).__name__ == "SGD":
-        return updates.momentum if o.momentum else updates.sgd
-    if own and type(o).__name__ == "Adam" and not o.amsgrad:
-        return updates.adam
-    return None
+    return updates.RULES[o.rule] if own else None
 
 
 def has_kernel(optimizer: Any) -> bool:
@@ -41,8 +42,26 @@ def has_kernel(optimizer: Any) -> bool:
     return _kernel_of(optimizer) is not None
 
 
+@dataclass
+class _Piece:
+    """Elements of the flat vector that are treated alike.
+
+    Attributes:
+        first, below: which they are.
+        trained: whether they have a gradient.
+        decays: whether weight decay is for them.
+        norm: the pieces whose norm theirs is cut by: the first, and below which one.
+    """
+
+    first: int
+    below: int
+    trained: bool
+    decays: bool
+    norm: tuple[int, int] = (0, 0)
+
+
 class Update:
-    """What an optimizer does with the flat vector, as instructions or, where it must, in NumPy.
+    """What an optimizer does with the flat vector, as instructions.
 
     Args:
         optimizer: built on the variables.
@@ -51,6 +70,7 @@ class Update:
     Attributes:
         offsets: of each variable in the flat vector.
         size: elements of the flat vector.
+        kernel: the rule; None if it is left to the optimizer's own `update`.
     """
 
     def __init__(self, optimizer: Any, variables: list[Any]) -> None:
@@ -63,72 +83,130 @@ class Update:
         self.flat = optimizer._flats[numbers.pop()]
         self.flat.attach()
         self.indices = sorted(i for _, i in places)
-        self.runs = self.flat.runs(self.indices)
         self.size = self.flat.values.size
         spans = [self.flat.spans[i] for _, i in places]
         self.offsets = {v: span.start for v, span in zip(variables, spans, strict=True)}
-        self.settings = np.zeros(8, np.float32)
+        self.settings = np.zeros(updates.SETTINGS, np.float32)
         self.kernel = _kernel_of(optimizer)
+        self._pieces = self._cut()
+        #: The sum of squares of the gradient of each piece.
+        self._sums = np.zeros(len(self._pieces), np.float32)
+
+    def _cut(self) -> list[_Piece]:
+        """The flat vector in pieces of at most `CHUNK`, apart wherever they are treated apart."""
+        flat, o = self.flat, self.optimizer
+        trained = set(self.indices)
+        whole: list[_Piece] = []
+        for i, span in enumerate(flat.spans):
+            part = _Piece(span.start, span.stop, i in trained, flat.decays[i])
+            last = whole[-1] if whole and not o.clipnorm else None
+            if last and (last.trained, last.decays) == (part.trained, part.decays):
+                last.below = part.below
+            else:
+                whole.append(part)
+        pieces: list[_Piece] = []
+        for part in whole:
+            starts = range(part.first, part.below, CHUNK)
+            norm = (len(pieces), len(pieces) + len(starts))
+            pieces += [
+                _Piece(i, min(i + CHUNK, part.below), part.trained, part.decays, norm)
+                for i in starts
+            ]
+        if o.global_clipnorm:
+            for piece in pieces:
+                piece.norm = (0, len(pieces))
+        return pieces
 
     def emit(self, build: Build, groups: int, pitch: int) -> None:
-        """The phase after the shards.
+        """The phases after the shards.
 
         Args:
             groups: how many slots there are.
             pitch: elements from one to the next.
         """
-        flat = self.flat
+        o, flat, rule = self.optimizer, self.flat, self.kernel
         slots = build.buffer((groups - 1) * pitch + self.size, "gradients of all groups", "slots")
 
         def whole(name: str, array: Array) -> Buffer:
             return build.fixed(array.ctypes.data, array.size, name)
 
+        weights, gradient = whole("weights", flat.values), whole("gradient", flat.gradient)
+        settings, sums = whole("settings", self.settings), whole("sums of squares", self._sums)
+        kept = {name: whole(name, array) for name, array in flat.slots.items()}
+        waiting = kept.get("gradient_accumulator") if rule else None
+        gathered = waiting or gradient
+
+        def gather(number: int, piece: _Piece) -> None:
+            arguments = (slots, groups, pitch, piece.first, piece.below, int(waiting is not None))
+            build.emit(updates.gather, gathered, *arguments, sums.at(number))
+
+        def move(number: int, piece: _Piece) -> None:
+            span = piece.first, piece.below
+            source: tuple[Any, ...] = (slots, groups, pitch)
+            if prepares and piece.trained:
+                if not together:
+                    gather(number, piece)
+                norms = sums.at(piece.norm[0]), piece.norm[1] - piece.norm[0]
+                build.emit(updates.clip, gradient, gathered, *span, settings, *norms)
+                if waiting is not None:
+                    build.emit(updates.forget, waiting, *span, settings)
+                source = (gradient, 1, 0)
+            if piece.trained:
+                if o.weight_decay and piece.decays:
+                    build.emit(updates.decay, weights, *span, settings)
+                own = [kept[name] for name in o.slot_names]
+                assert rule is not None
+                build.emit(rule, *source, *span, settings, weights, *own)
+            if o.use_ema:
+                build.emit(updates.average, kept["average"], weights, *span, settings)
+
+        together = bool(o.clipnorm or o.global_clipnorm)
+        prepares = bool(together or o.clipvalue or waiting)
         build.begin(per_shard=False)
-        for run in self.runs:
-            for first in range(run.start, run.stop, CHUNK):
-                below = min(first + CHUNK, run.stop)
+        if rule is None or together:
+            self._share_out(build, gather, averages=False)
+        if together and rule is not None:
+            build.begin(per_shard=False)
+        if rule is not None:
+            self._share_out(build, move, averages=o.use_ema)
+
+    def _share_out(self, build: Build, emit: Callable[[int, _Piece], None], averages: bool) -> None:
+        """Instructions for each piece that is trained (or averaged), in tasks of about `CHUNK`."""
+        held = CHUNK
+        for number, piece in enumerate(self._pieces):
+            if not (piece.trained or averages):
+                continue
+            held += piece.below - piece.first
+            if held > CHUNK:
                 build.task()
-                if self.kernel is None:
-                    gradient = whole("flat gradient", flat.gradient)
-                    build.emit(updates.sum_slots, gradient, slots, groups, pitch, first, below)
-                    continue
-                arguments = [
-                    slots, groups, pitch, first, below,
-                    whole("settings", self.settings), whole("weights", flat.values),
-                ]  # fmt: skip
-                arguments += [whole(name, flat.slots[name]) for name in self.optimizer.slot_names]
-                if self.kernel is updates.momentum:
-                    arguments.append(int(self.optimizer.nesterov))
-                build.emit(self.kernel, *arguments)
+                held = piece.below - piece.first
+            emit(number, piece)
 
     def set(self) -> None:
         """Before a step: the settings of now."""
-        o = self.optimizer
-        if self.kernel is updates.adam:
-            step = o.iterations + 1
-            rate = o.learning_rate * math.sqrt(1 - o.beta_2**step) / (1 - o.beta_1**step)
-            self.settings[:4] = rate, 1 - o.beta_1, 1 - o.beta_2, o.epsilon
-        else:
-            self.settings[:2] = o.learning_rate, getattr(o, "momentum", 0.0)
-
-    def _move(self) -> None:
-        """`Optimizer.apply` on gradients that are in the flat vector already."""
-        o, flat = self.optimizer, self.flat
-        o._clip([self.indices if other is flat else [] for other in o._flats])
-        decay = (o.weight_decay or 0.0) * o.learning_rate
-        for run in self.runs:
-            weights = flat.values[run]
-            scratch = flat.scratch[0][run], flat.scratch[1][run]
-            if decay:
-                weights -= np.multiply(weights, decay, out=scratch[0])
-            slots = {name: values[run] for name, values in flat.slots.items()}
-            o.update(weights, flat.gradient[run], slots, scratch, o.learning_rate)
+        o, now = self.optimizer, self.settings
+        if self.kernel is None:
+            return
+        steps = o.gradient_accumulation_steps
+        now[updates.ACTIVE] = o._updates
+        if o._updates:
+            o.advance()
+            factors = o.factors(o.learning_rate)
+            now[updates.FACTORS : updates.FACTORS + len(factors)] = factors
+        now[updates.SHARE] = 1 / steps if steps else 1
+        now[updates.LIMIT] = o.clipvalue or 0
+        now[updates.NORM] = o.clipnorm or o.global_clipnorm or 0
+        now[updates.DECAY] = (o.weight_decay or 0) * o.learning_rate
+        now[updates.AVERAGE] = o._average_keeps
+        now[updates.OVERWRITE] = o.use_ema and o._overwrites
 
     def finish(self) -> None:
-        """After a step: what the kernel has not done."""
+        """After a step: what the kernels have not done."""
         o = self.optimizer
         if self.kernel is None:
-            self._move()
-        o.iterations += 1
+            o.move([self.indices if flat is self.flat else [] for flat in o._flats])
+        else:
+            o._average([flat for flat in o._flats if flat is not self.flat])
+            o._finish(self.variables)
         for variable in self.variables:
             variable._version += 1

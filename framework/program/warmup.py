@@ -28,6 +28,7 @@ def usual_kernels() -> Iterator[Kernel]:
     """Every kernel of programs, tiles of every size among them."""
     for room in _ROOMS:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
+    yield from updates.RULES.values()
     for made in _BY_ROWS:
         for rows in range(TILE_ROWS, 0, -1):
             yield made(rows)

@@ -1,0 +1,270 @@
+"""Steps divided by the root of the squares of the gradients: Adagrad, Adadelta, RMSprop."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..serialization import register
+from .base import Array, LearningRate, Optimizer, _share
+
+
+@register("optimizers")
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al., 2011).
+
+    With gradient g, for each parameter w::
+
+        a <- a + g^2
+        w <- w - learning_rate g / sqrt(a + epsilon)
+
+    Args:
+        learning_rate: the step size, or a schedule of it.
+        initial_accumulator_value: what a starts from, 0 or more.
+        epsilon: keeps the quotient finite.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name: as for
+            `Optimizer`.
+
+    Raises:
+        ValueError: `initial_accumulator_value` is negative.
+    """
+
+    settings = ("initial_accumulator_value", "epsilon")
+    slot_names = ("accumulator",)
+    rule = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name,
+        )  # fmt: skip
+        if not initial_accumulator_value >= 0:
+            raise ValueError(
+                "initial_accumulator_value must not be negative, received "
+                f"{initial_accumulator_value}."
+            )
+        self.initial = {"accumulator": initial_accumulator_value}
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        return -learning_rate, self.epsilon
+
+    def update(
+        self,
+        weights: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        scratch: tuple[Array, Array],
+        learning_rate: float,
+    ) -> None:
+        total = slots["accumulator"]
+        step, root = scratch
+        total += np.multiply(gradient, gradient, out=step)
+        np.add(total, self.epsilon, out=root)
+        np.sqrt(root, out=root)
+        np.multiply(gradient, learning_rate, out=step)
+        step /= root
+        weights -= step
+
+
+@register("optimizers")
+class Adadelta(Optimizer):
+    """Adadelta: steps in the units of the parameters (Zeiler, 2012).
+
+    With gradient g, for each parameter w::
+
+        a <- rho a + (1 - rho) g^2
+        s = -sqrt(d + epsilon) / sqrt(a + epsilon) g
+        d <- rho d + (1 - rho) s^2
+        w <- w + learning_rate s
+
+    Args:
+        learning_rate: the step size, or a schedule of it; the paper's is 1.
+        rho: how much of the running means of g^2 and s^2 a step keeps.
+        epsilon: keeps the quotient finite, and starts the steps.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name: as for
+            `Optimizer`.
+
+    Raises:
+        ValueError: rho is out of range.
+    """
+
+    settings = ("rho", "epsilon")
+    slot_names = ("accumulated_grad", "accumulated_delta_var")
+    rule = "adadelta"
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name,
+        )  # fmt: skip
+        _share("rho", rho)
+        self.rho = rho
+        self.epsilon = epsilon
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        return -learning_rate, self.rho, 1 - self.rho, self.epsilon
+
+    def update(
+        self,
+        weights: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        scratch: tuple[Array, Array],
+        learning_rate: float,
+    ) -> None:
+        squares, steps = slots["accumulated_grad"], slots["accumulated_delta_var"]
+        step, part = scratch
+        squares *= self.rho
+        np.multiply(gradient, gradient, out=part)
+        squares += np.multiply(part, 1 - self.rho, out=part)
+        np.add(steps, self.epsilon, out=step)
+        np.sqrt(step, out=step)
+        step *= gradient
+        np.add(squares, self.epsilon, out=part)
+        step /= np.sqrt(part, out=part)
+        steps *= self.rho
+        np.multiply(step, step, out=part)
+        steps += np.multiply(part, 1 - self.rho, out=part)
+        weights -= np.multiply(step, learning_rate, out=step)
+
+
+@register("optimizers")
+class RMSprop(Optimizer):
+    """RMSprop (Hinton, 2012, lecture 6e), with momentum or centered if wished (Graves, 2013).
+
+    With gradient g, for each parameter w::
+
+        v <- rho v + (1 - rho) g^2
+        a <- rho a + (1 - rho) g                             a = 0 unless centered
+        s <- learning_rate g / sqrt(v - a^2 + epsilon)
+        w <- w - s                                           momentum = 0
+
+        u <- momentum u + s                                  momentum > 0
+        w <- w - u
+
+    Args:
+        learning_rate: the step size, or a schedule of it.
+        rho: how much of the running means of g^2 and g a step keeps.
+        momentum: the share of the last step that goes into the next.
+        epsilon: keeps the quotient finite.
+        centered: divide by the deviation of the gradient rather than its root mean square.
+        weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum,
+            ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name: as for
+            `Optimizer`.
+
+    Raises:
+        ValueError: rho or the momentum is out of range.
+    """
+
+    settings = ("rho", "momentum", "epsilon", "centered")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
+            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
+            name,
+        )  # fmt: skip
+        _share("rho", rho)
+        _share("momentum", momentum)
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        wanted = {"velocity": True, "momentum": self.momentum, "average_gradient": self.centered}
+        return tuple(name for name, kept in wanted.items() if kept)
+
+    @property
+    def rule(self) -> str | None:
+        return f"rmsprop{'_centered' * self.centered}{'_momentum' * bool(self.momentum)}"
+
+    def factors(self, learning_rate: float) -> tuple[float, ...]:
+        return learning_rate, self.rho, 1 - self.rho, self.epsilon, self.momentum
+
+    def update(
+        self,
+        weights: Array,
+        gradient: Array,
+        slots: dict[str, Array],
+        scratch: tuple[Array, Array],
+        learning_rate: float,
+    ) -> None:
+        square = slots["velocity"]
+        step, root = scratch
+
+        np.multiply(gradient, gradient, out=step)
+        step *= 1 - self.rho
+        square *= self.rho
+        square += step
+        if self.centered:
+            average = slots["average_gradient"]
+            average *= self.rho
+            average += np.multiply(gradient, 1 - self.rho, out=step)
+            np.subtract(square, np.multiply(average, average, out=step), out=root)
+            root += self.epsilon
+        else:
+            np.add(square, self.epsilon, out=root)
+        np.sqrt(root, out=root)
+        np.multiply(gradient, learning_rate, out=step)
+        step /= root
+        if self.momentum:
+            velocity = slots["momentum"]
+            velocity *= self.momentum
+            velocity += step
+            weights -= velocity
+        else:
+            weights -= step
