@@ -8,6 +8,7 @@ from typing import Any
 from . import (
     activations,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
@@ -65,6 +66,7 @@ __all__ = [
     "checkpoint",
     "clone_model",
     "composite",
+    "constraints",
     "detect_anomaly",
     "enable_grad",
     "grad",

@@ -11,6 +11,7 @@ from . import optimizers
 from .backward import run_backward
 from .data import Batch, unpack_x_y_sample_weight
 from .feeding import BatchData, Data, Rounds
+from .layers.added import any_added
 from .metrics import Metric
 from .optimizers import Optimizer
 from .outputs import OutputScores, arrays_of, names_of, samples_in, scores_for
@@ -340,7 +341,7 @@ class Steps:
             total = loss_of(y, y_pred, sample_weight)
             if scores.loss_weight != 1:
                 total = total * scores.loss_weight
-        if self._adds_losses():
+        if any_added() or self._adds_losses():
             for loss in self.losses:
                 total = loss if total is None else total + loss
         if total is None:

@@ -166,7 +166,10 @@ def test_unknown_arguments_are_refused_with_the_nearest():
         TypeError, match=r"Conv2D has no argument 'stride'\. Did you mean 'strides'"
     ):
         Conv2D(4, 3, stride=2)
-    with pytest.raises(TypeError, match=r"Scale has no argument 'foo'.*start, trainable, dtype"):
+    with pytest.raises(
+        TypeError,
+        match=r"Scale has no argument 'foo'.*start, activity_regularizer, trainable, dtype",
+    ):
         Scale(foo=1)
 
 

@@ -56,23 +56,20 @@ def _stamped(compiled: Any) -> Any:
     return compiled
 
 
-def _recognized(compiled: Any, function: Callable[[Any], None]) -> None:
-    """Let the cache know a kernel again that closes over an inlined function: by that one's name.
-
-    What the inlined function does is in the stamp.
-    """
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    names = tuple(getattr(value, "__qualname__", value) for value in cells)
-    if any(map(callable, cells)):
-        compiled._cache._index_key = lambda sig, codegen: (sig, codegen.magic_tuple(), names)
-
-
 class Kernel:
-    """A function of a row of int64, compiled when its address is first asked for."""
+    """A function of a row of int64, compiled when its address is first asked for.
 
-    def __init__(self, function: Callable[[Any], None], name: str) -> None:
+    Args:
+        function: of the row.
+        name: what programs list it as.
+        made: whether a factory in this package made it, one kernel a name: the cache then knows
+            it by its name. (A closure over a compiled helper would not be found there again.)
+    """
+
+    def __init__(self, function: Callable[[Any], None], name: str, made: bool = False) -> None:
         self.function = function
         self.name = name
+        self.made = made
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
@@ -82,7 +79,7 @@ class Kernel:
         """Where the compiled kernel is; where nothing is compiled, a number that `run` knows."""
         if numba.config.DISABLE_JIT:
             return _interpreted(self)
-        self._compiled = _compile(self.function)
+        self._compiled = _compile(self.function, self.name if self.made else None)
         return int(self._compiled.address)
 
     def __call__(self, row: Any) -> None:
@@ -90,7 +87,7 @@ class Kernel:
         run(np.array([self.address, len(row), *row], np.int64))
 
 
-def _compile(function: Callable[[Any], None]) -> Any:
+def _compile(function: Callable[[Any], None], key: str | None) -> Any:
     compiled: Any = CFunc(
         function, normalize_signature(_ROW), locals={}, options=dict(_OPTIONS, nopython=True)
     )
@@ -98,7 +95,8 @@ def _compile(function: Callable[[Any], None]) -> Any:
         compiled.enable_caching()
         _forgive(compiled._cache)
         _stamped(compiled)
-        _recognized(compiled, function)
+        if key is not None:  # code and helpers are in the stamp of the sources
+            compiled._cache._index_key = lambda sig, codegen: (sig, codegen.magic_tuple(), key)
         load = compiled._cache.load_overload
 
         def load_or_say(*given: Any) -> Any:

@@ -176,7 +176,6 @@ def _update(rule: Any, kept: int) -> Kernel:
     Row: gradients (slots, pitch), slots, pitch, first, below, settings, w, and what is kept.
     """
 
-    @kernel
     def update(a):  # type: ignore[no-untyped-def]
         slots, pitch, first, below, settings, w = a[1], a[2], a[3], a[4], a[5], a[6]
         c = (
@@ -214,8 +213,7 @@ def _update(rule: Any, kept: int) -> Kernel:
             if kept > 2:
                 store_first(a[9], i, count, new[3])
 
-    update.name = rule.__name__.lstrip("_")
-    return update
+    return Kernel(update, rule.__name__.lstrip("_"), made=True)
 
 
 #: The kernel of each rule, by its name.

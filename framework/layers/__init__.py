@@ -80,6 +80,7 @@ from .pooling import (
 )
 from .preprocessing import Normalization, Rescaling
 from .regularization import (
+    ActivityRegularization,
     Dropout,
     GaussianNoise,
     SpatialDropout1D,
@@ -92,6 +93,7 @@ from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "Average",
     "AveragePooling1D",

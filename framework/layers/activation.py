@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import initializers, ops, regularizers
+from .. import constraints, initializers, ops, regularizers
 from ..ops.axes import axis_tuple
 from ..serialization import lookup, register, serialize
 from ..tensor import Tensor
@@ -129,6 +129,7 @@ class PReLU(Elementwise):
     Args:
         alpha_initializer: of alpha, which has the shape of a sample.
         alpha_regularizer: what it adds to the loss.
+        alpha_constraint: what it is held to after each step.
         shared_axes: axes along which alpha is one number; ``(1, 2)`` gives one per channel.
     """
 
@@ -136,6 +137,7 @@ class PReLU(Elementwise):
         self,
         alpha_initializer: Any = "zeros",
         alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
         shared_axes: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -144,6 +146,7 @@ class PReLU(Elementwise):
             alpha_initializer.lower() if isinstance(alpha_initializer, str) else alpha_initializer
         )
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         if isinstance(shared_axes, int):
             shared_axes = (shared_axes,)
         self.shared_axes = None if shared_axes is None else tuple(int(a) for a in shared_axes)
@@ -157,6 +160,7 @@ class PReLU(Elementwise):
             tuple(axes.get(i, 1) for i in range(1, rank)),
             self.alpha_initializer,
             regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
             name="alpha",
         )
         self.input_spec = InputSpec(ndim=rank, axes=axes)
@@ -169,6 +173,7 @@ class PReLU(Elementwise):
             **super().get_config(),
             "alpha_initializer": serialize(self.alpha_initializer),
             "alpha_regularizer": serialize(self.alpha_regularizer),
+            "alpha_constraint": serialize(self.alpha_constraint),
             "shared_axes": self.shared_axes,
         }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from typing import Any
 
 import numpy as np
 
-from ..tree import Shape
+from ..tree import Shape, shape_map
 from .input_spec import LayerError
 
 
@@ -59,3 +61,29 @@ def known_length(shape: Shape, axis: int, noun: str, where: str) -> int:
     if length == 0:
         raise LayerError(f"{where} received no {noun} (axis {axis} is empty): {shape}.")
     return length
+
+
+def first_shape(arguments: dict[str, Any]) -> Shape | None:
+    """Take the input shape out of the arguments, where older Keras scripts put it."""
+    if "input_dim" in arguments:
+        return (None, int(arguments.pop("input_dim")))
+    if "input_shape" in arguments:
+        shape = arguments.pop("input_shape")
+        return (None, *shape_map(lambda s: s, shape))
+    return None
+
+
+def unknown_argument(cls: type, name: str) -> TypeError:
+    known = [
+        p.name
+        for c in cls.__mro__
+        if "__init__" in vars(c)
+        for p in inspect.signature(c.__init__).parameters.values()  # type: ignore[misc]
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
+    ]
+    known = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return TypeError(
+        f"{cls.__name__} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
+    )

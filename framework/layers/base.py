@@ -7,8 +7,6 @@ is nothing to declare: ``self.blocks.append(Dense(3))`` is enough.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import inspect
 import threading
 from collections.abc import Callable, Iterator
@@ -17,15 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers
+from .. import constraints, initializers, regularizers
 from ..errors import ShapeError
 from ..naming import name_scope, scoped, snake_case, unique_name
+from ..serialization import serialize
 from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
 from ..tape import no_grad
 from ..tensor import Tensor, as_tensor
 from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
 from ..variable import Variable
-from .arguments import float_dtype
+from .added import OuterCall
+from .arguments import first_shape, float_dtype, unknown_argument
+from .building import once
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
 from .window import Window
@@ -37,6 +38,7 @@ ShapeOf = Callable[[SymbolicTensor], Shape]
 class _Context(threading.local):
     training: bool | None = None
     placeholders: bool = False
+    outer: OuterCall | None = None
 
 
 _context = _Context()
@@ -61,6 +63,8 @@ class Layer(Owner):
     take arguments and should be saved.
 
     Args:
+        activity_regularizer: a function of the output, as in ``"l2"``, whose value, divided by the
+            number of samples, belongs to the loss.
         trainable: whether an optimizer should update the weights.
         dtype: ``"float32"`` or ``"float64"``: of the weights, and what inputs are converted to.
         name: unique in its model. Default: the class in snake case, numbered.
@@ -81,7 +85,7 @@ class Layer(Owner):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
-            cls.build = _once(cls.build)  # type: ignore[method-assign]
+            cls.build = once(cls.build)  # type: ignore[method-assign]
         if "call" in vars(cls):
             parameters = inspect.signature(cls.call).parameters
             cls._takes_training = "training" in parameters
@@ -89,20 +93,22 @@ class Layer(Owner):
     def __init__(
         self,
         *,
+        activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._first_shape = _first_shape(kwargs)
+        self._first_shape = first_shape(kwargs)
         if kwargs:
-            raise _unknown_argument(type(self), next(iter(kwargs)))
+            raise unknown_argument(type(self), next(iter(kwargs)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
                 f"The name of a layer must be a string without '/', received {name!r}."
             )
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.dtype = float_dtype(dtype)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self._trainable = bool(trainable)
         self._building = False
@@ -124,29 +130,45 @@ class Layer(Owner):
 
     def add_weight(
         self,
-        shape: tuple[int, ...] = (),
+        shape: tuple[int, ...] | None = None,
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,
-        regularizer: Callable[[Variable], Tensor] | None = None,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
         name: str | None = None,
     ) -> Variable:
         """A new weight of this layer.
 
         Args:
-            shape: of the weight.
+            shape: of the weight. Default: ``()``, a scalar.
             initializer: name, configuration or callable. Default: Glorot uniform, zeros for
                 integers.
             dtype: default: the layer's.
             trainable: False for a state that is not learned, such as a moving mean.
-            regularizer: a function of the weight, added to `losses`.
+            regularizer: name, configuration or function of the weight, added to `losses`.
+            constraint: name, configuration or function of the weight to what it becomes after each
+                step.
+            autocast: without effect, as there is one precision.
+            aggregation, overwrite_with_gradient: ``"none"`` and False, as there is one machine.
             name: as in ``"kernel"``.
+
+        Raises:
+            ValueError: another `aggregation`, or an initializer that returns another shape.
         """
+        if aggregation != "none" or overwrite_with_gradient:
+            raise ValueError(
+                f"{self._where}: add_weight takes aggregation='none' and overwrite_with_gradient="
+                f"False only, received {aggregation!r} and {overwrite_with_gradient!r}."
+            )
         kind = np.dtype(dtype or self.dtype)
         initializer = initializers.get(
             initializer or ("glorot_uniform" if kind.kind == "f" else "zeros")
         )
-        shape = tuple(int(n) for n in shape)
+        shape = tuple(int(n) for n in (() if shape is None else shape))
         if _context.placeholders:
             values: Any = np.broadcast_to(np.zeros((), kind), shape)
         else:
@@ -159,7 +181,8 @@ class Layer(Owner):
                 f"The initializer of {variable.path!r} returned shape {variable.shape}, expected "
                 f"{shape}."
             )
-        variable.regularizer = regularizer
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
         self._weights.append(variable)
         return variable
 
@@ -206,16 +229,46 @@ class Layer(Owner):
         if self._takes_training and training is not None:
             kwargs["training"] = training
         _context.training = training
+        outer = _context.outer
+        if outer is None:
+            _context.outer = OuterCall(self)
         try:
             self._prepare(tree_map(lambda t: t.shape, inputs))
             with name_scope(self.name):
-                return self.call(inputs, *args, **kwargs)
+                outputs = self.call(inputs, *args, **kwargs)
+            if self.activity_regularizer is not None:
+                self._regularize(outputs)
+            return outputs
         except LayerError:
             raise
         except ShapeError as error:
             raise LayerError(f"{self._where}: {error}") from error
         finally:
-            _context.training = before
+            _context.training, _context.outer = before, outer
+
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss of the model that this layer is in; to be called within `call`.
+
+        Args:
+            loss: a tensor of one element, or a structure of them.
+
+        Raises:
+            ValueError: something that is no tensor.
+        """
+        for value in tree_leaves(loss):
+            if not isinstance(value, Tensor):
+                raise ValueError(
+                    f"{self._where}: add_loss() takes tensors, received {value!r}. Compute them in "
+                    "gt.ops, from the inputs of call()."
+                )
+            (_context.outer or OuterCall(self)).add(self, value)
+
+    def _regularize(self, outputs: Any) -> None:
+        """Add what the activity regularizer says of the outputs, for each sample."""
+        for output in tree_leaves(outputs):
+            if isinstance(output, Tensor):
+                samples = output.shape[0] if output.ndim else 1
+                self.add_loss(self.activity_regularizer(output) / max(samples, 1))
 
     def _prepare(self, shape: Any) -> None:
         """Check the shape of the input, and build on it if this is the first."""
@@ -378,7 +431,10 @@ class Layer(Owner):
                 f"{type(self).__name__} must define get_config(self) to be saved: a dict with "
                 f"super().get_config() and its arguments {', '.join(missing)}."
             )
-        return {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = serialize(self.activity_regularizer)
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -386,49 +442,18 @@ class Layer(Owner):
         return cls(**config)
 
 
-def _once(build: Callable[..., None]) -> Callable[..., None]:
-    """A `build` in the layer's name scope, that remembers the shape and fails without a trace."""
-
-    @functools.wraps(build)
-    def wrapped(self: Layer, input_shape: Any) -> None:
-        if self._building:  # this is super().build()
-            build(self, input_shape)
-            return
-        shape = shape_map(lambda s: s, input_shape)
-        if self.built:
-            if shape != self._build_shape:
-                raise ValueError(
-                    f"{self._where} is already built for inputs {self._build_shape}, received "
-                    f"build({shape})."
-                )
-            return
-        made = len(self._weights)
-        self._building = True
-        try:
-            with name_scope(self.name):
-                build(self, shape)
-        except BaseException:
-            del self._weights[made:]
-            raise
-        finally:
-            self._building = False
-        self.built = True
-        self._build_shape = shape
-
-    return wrapped
-
-
-Layer.build = _once(Layer.build)  # type: ignore[method-assign]
+Layer.build = once(Layer.build)  # type: ignore[method-assign]
 
 
 def _outputs_without_training(function: Callable[[], Any]) -> Any:
     """The shapes of what `function` returns; it leaves no tape and no traces in the layers."""
-    before, _context.training = _context.training, False
+    before, outer = _context.training, _context.outer
+    _context.training, _context.outer = False, OuterCall(None)
     try:
         with no_grad():
             outputs = function()
     finally:
-        _context.training = before
+        _context.training, _context.outer = before, outer
     return tree_map(lambda t: t.shape, outputs)
 
 
@@ -440,30 +465,4 @@ def _shapes(inputs: Any, shape_of: ShapeOf) -> Any:
     """The shapes of a structure of symbolic tensors, with arrays among them."""
     return tree_map(
         lambda t: shape_of(t) if isinstance(t, SymbolicTensor) else getattr(t, "shape", ()), inputs
-    )
-
-
-def _first_shape(arguments: dict[str, Any]) -> Shape | None:
-    """Take the input shape out of the arguments, where older Keras scripts put it."""
-    if "input_dim" in arguments:
-        return (None, int(arguments.pop("input_dim")))
-    if "input_shape" in arguments:
-        shape = arguments.pop("input_shape")
-        return (None, *shape_map(lambda s: s, shape))
-    return None
-
-
-def _unknown_argument(cls: type, name: str) -> TypeError:
-    known = [
-        p.name
-        for c in cls.__mro__
-        if "__init__" in vars(c)
-        for p in inspect.signature(c.__init__).parameters.values()  # type: ignore[misc]
-        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
-    ]
-    known = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return TypeError(
-        f"{cls.__name__} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import activations, initializers, ops, regularizers
+from .. import activations, constraints, initializers, ops, regularizers
 from ..ops.geometry import per_axis
 from ..serialization import register, serialize
 from ..tensor import Tensor
@@ -32,6 +32,9 @@ class Conv(SpatialLayer):
         kernel_initializer: of the kernel, ``(k..., c_in // groups, filters)``.
         bias_initializer: of the bias, ``(filters,)``.
         kernel_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
+        activity_regularizer: what the output adds to the loss, for each sample.
+        kernel_constraint, bias_constraint: what they are held to after each step, as in
+            ``"non_neg"``.
 
     Raises:
         ValueError: an argument out of its range, or `groups` does not divide the channels.
@@ -52,9 +55,12 @@ class Conv(SpatialLayer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(data_format, **kwargs)
+        super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         rank, where = self.rank, self._where
         self.filters = positive(filters, "filters", where)
         self.kernel_size = per_axis(kernel_size, rank, "kernel_size", where)
@@ -72,6 +78,8 @@ class Conv(SpatialLayer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Any = None
 
     def build(self, input_shape: Any) -> None:
@@ -83,13 +91,18 @@ class Conv(SpatialLayer):
             )
         shape = self.kernel_shape(channels)
         self.kernel = self.add_weight(
-            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+            shape,
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+            name="kernel",
         )
         if self.use_bias:
             self.bias = self.add_weight(
                 (self.filters,),
                 self.bias_initializer,
                 regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
                 name="bias",
             )
         self.input_spec = self._spec(channels)
@@ -147,6 +160,8 @@ class Conv(SpatialLayer):
             "bias_initializer": serialize(self.bias_initializer),
             "kernel_regularizer": serialize(self.kernel_regularizer),
             "bias_regularizer": serialize(self.bias_regularizer),
+            "kernel_constraint": serialize(self.kernel_constraint),
+            "bias_constraint": serialize(self.bias_constraint),
         }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import activations, initializers, ops, regularizers
+from .. import activations, constraints, initializers, ops, regularizers
 from ..serialization import register, serialize
 from ..symbolic import Call, SymbolicTensor
 from ..tensor import Tensor
@@ -133,6 +133,9 @@ class Dense(Layer):
         kernel_initializer: of the kernel, ``(inputs, units)``.
         bias_initializer: of the bias, ``(units,)``.
         kernel_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
+        activity_regularizer: what the output adds to the loss, for each sample.
+        kernel_constraint, bias_constraint: what they are held to after each step, as in
+            ``"non_neg"``.
 
     Raises:
         ValueError: `units` is not a positive integer.
@@ -149,9 +152,12 @@ class Dense(Layer):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive(units, "units", self._where)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -159,6 +165,8 @@ class Dense(Layer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Any = None
         self.input_spec = InputSpec(min_ndim=2)
 
@@ -168,11 +176,16 @@ class Dense(Layer):
             (features, self.units),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
             name="kernel",
         )
         if self.use_bias:
             self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features}, layout=("features",))
 
@@ -201,6 +214,8 @@ class Dense(Layer):
             "bias_initializer": serialize(self.bias_initializer),
             "kernel_regularizer": serialize(self.kernel_regularizer),
             "bias_regularizer": serialize(self.bias_regularizer),
+            "kernel_constraint": serialize(self.kernel_constraint),
+            "bias_constraint": serialize(self.bias_constraint),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .. import activations, initializers, ops, regularizers
+from .. import activations, constraints, initializers, ops, regularizers
 from ..ops.geometry import per_axis
 from ..serialization import register, serialize
 from ..tensor import Tensor
@@ -31,6 +31,8 @@ class Depthwise(SpatialLayer):
         bias_initializer: Any,
         depthwise_regularizer: Any,
         bias_regularizer: Any,
+        depthwise_constraint: Any,
+        bias_constraint: Any,
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
@@ -46,6 +48,8 @@ class Depthwise(SpatialLayer):
         self.bias_initializer = initializers.get(bias_initializer)
         self.depthwise_regularizer = regularizers.get(depthwise_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.depthwise_constraint = constraints.get(depthwise_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Any = None
 
     def add_depthwise(self, input_shape: Any) -> int:
@@ -55,6 +59,7 @@ class Depthwise(SpatialLayer):
             (*self.kernel_size, channels, self.depth_multiplier),
             self.depthwise_initializer,
             regularizer=self.depthwise_regularizer,
+            constraint=self.depthwise_constraint,
             name="depthwise_kernel",
         )
         self.input_spec = self._spec(channels)
@@ -64,7 +69,11 @@ class Depthwise(SpatialLayer):
         """Make the bias."""
         if self.use_bias:
             self.bias = self.add_weight(
-                (filters,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+                (filters,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+                name="bias",
             )
 
     def depthwise(self, inputs: Tensor) -> Tensor:
@@ -122,6 +131,8 @@ class Depthwise(SpatialLayer):
             "bias_initializer": serialize(self.bias_initializer),
             "depthwise_regularizer": serialize(self.depthwise_regularizer),
             "bias_regularizer": serialize(self.bias_regularizer),
+            "depthwise_constraint": serialize(self.depthwise_constraint),
+            "bias_constraint": serialize(self.bias_constraint),
         }
 
 
@@ -135,6 +146,8 @@ class DepthwiseConv(Depthwise):
         depthwise_initializer: of the kernel, ``(k..., C, depth_multiplier)``.
         bias_initializer: of the bias, ``(C * depth_multiplier,)``.
         depthwise_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
+        activity_regularizer: what the output adds to the loss, for each sample.
+        depthwise_constraint, bias_constraint: what they are held to after each step.
 
     Raises:
         ValueError: an argument out of its range.
@@ -154,6 +167,9 @@ class DepthwiseConv(Depthwise):
         bias_initializer: Any = "zeros",
         depthwise_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -169,6 +185,9 @@ class DepthwiseConv(Depthwise):
             bias_initializer,
             depthwise_regularizer,
             bias_regularizer,
+            depthwise_constraint,
+            bias_constraint,
+            activity_regularizer=activity_regularizer,
             **kwargs,
         )
 
@@ -196,6 +215,9 @@ class SeparableConv(Depthwise):
         pointwise_initializer: of the second, ``(1..., C * depth_multiplier, filters)``.
         bias_initializer: of the bias, ``(filters,)``.
         depthwise_regularizer, pointwise_regularizer, bias_regularizer: what they add to the loss.
+        activity_regularizer: what the output adds to the loss, for each sample.
+        depthwise_constraint, pointwise_constraint, bias_constraint: what they are held to after
+            each step.
 
     Raises:
         ValueError: an argument out of its range.
@@ -218,6 +240,10 @@ class SeparableConv(Depthwise):
         depthwise_regularizer: Any = None,
         pointwise_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -233,11 +259,15 @@ class SeparableConv(Depthwise):
             bias_initializer,
             depthwise_regularizer,
             bias_regularizer,
+            depthwise_constraint,
+            bias_constraint,
+            activity_regularizer=activity_regularizer,
             **kwargs,
         )
         self.filters = positive(filters, "filters", self._where)
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
+        self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape: Any) -> None:
         between = self.add_depthwise(input_shape)
@@ -245,6 +275,7 @@ class SeparableConv(Depthwise):
             (*(1,) * self.rank, between, self.filters),
             self.pointwise_initializer,
             regularizer=self.pointwise_regularizer,
+            constraint=self.pointwise_constraint,
             name="pointwise_kernel",
         )
         self.add_bias(self.filters)
@@ -261,6 +292,7 @@ class SeparableConv(Depthwise):
             "filters": self.filters,
             "pointwise_initializer": serialize(self.pointwise_initializer),
             "pointwise_regularizer": serialize(self.pointwise_regularizer),
+            "pointwise_constraint": serialize(self.pointwise_constraint),
         }
 
 

@@ -24,6 +24,9 @@ class LocallyConnected(Conv):
         kernel_initializer: of the kernels, ``(positions, taps * C, filters)``.
         bias_initializer: of the biases, ``(*output_size, filters)``.
         kernel_regularizer, bias_regularizer: what they add to the loss, as in ``"l2"``.
+        activity_regularizer: what the output adds to the loss, for each sample.
+        kernel_constraint, bias_constraint: what they are held to after each step, as in
+            ``"non_neg"``.
 
     Raises:
         ValueError: an argument out of its range, or an input of open size.
@@ -42,6 +45,9 @@ class LocallyConnected(Conv):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         refuse(kwargs, ("dilation_rate", "groups"), type(self).__name__)
@@ -59,6 +65,9 @@ class LocallyConnected(Conv):
             bias_initializer,
             kernel_regularizer,
             bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
             **kwargs,
         )
 
@@ -74,6 +83,7 @@ class LocallyConnected(Conv):
             (math.prod(size), math.prod(self.kernel_size) * channels, self.filters),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
             name="kernel",
         )
         if self.use_bias:
@@ -81,6 +91,7 @@ class LocallyConnected(Conv):
                 (*size, self.filters),
                 self.bias_initializer,
                 regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
                 name="bias",
             )
         axes = {i: n for i, n in enumerate(input_shape) if i}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import initializers, ops, regularizers
+from .. import constraints, initializers, ops, regularizers
 from ..ops.axes import axis_index, axis_tuple
 from ..serialization import register, serialize
 from ..tensor import Tensor, wrap
@@ -26,6 +26,7 @@ class ScaledLayer(Layer):
         scale: whether to multiply by gamma.
         beta_initializer, gamma_initializer: of beta and gamma.
         beta_regularizer, gamma_regularizer: what they add to the loss.
+        beta_constraint, gamma_constraint: what they are held to after each step.
     """
 
     casts_integers = True
@@ -39,6 +40,8 @@ class ScaledLayer(Layer):
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -48,6 +51,8 @@ class ScaledLayer(Layer):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
 
@@ -55,11 +60,19 @@ class ScaledLayer(Layer):
         """Make gamma and beta."""
         if self.scale:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, regularizer=self.gamma_regularizer, name="gamma"
+                shape,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                name="gamma",
             )
         if self.center:
             self.beta = self.add_weight(
-                shape, self.beta_initializer, regularizer=self.beta_regularizer, name="beta"
+                shape,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                name="beta",
             )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -75,6 +88,8 @@ class ScaledLayer(Layer):
             "gamma_initializer": serialize(self.gamma_initializer),
             "beta_regularizer": serialize(self.beta_regularizer),
             "gamma_regularizer": serialize(self.gamma_regularizer),
+            "beta_constraint": serialize(self.beta_constraint),
+            "gamma_constraint": serialize(self.gamma_constraint),
         }
 
 
@@ -97,6 +112,7 @@ class BatchNormalization(ScaledLayer):
         beta_initializer, gamma_initializer, moving_mean_initializer,
             moving_variance_initializer: of the weights, shape ``(C,)`` each.
         beta_regularizer, gamma_regularizer: what they add to the loss.
+        beta_constraint, gamma_constraint: what they are held to after each step.
 
     Raises:
         ValueError: momentum outside [0, 1], or an epsilon that is not positive.
@@ -115,6 +131,8 @@ class BatchNormalization(ScaledLayer):
         moving_variance_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -125,6 +143,8 @@ class BatchNormalization(ScaledLayer):
             gamma_initializer,
             beta_regularizer,
             gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
             **kwargs,
         )
         if not 0 <= momentum <= 1:
@@ -186,6 +206,7 @@ class LayerNormalization(ScaledLayer):
         center, scale: whether to add beta, and to multiply by gamma.
         beta_initializer, gamma_initializer: of the weights, which have the lengths of the axes.
         beta_regularizer, gamma_regularizer: what they add to the loss.
+        beta_constraint, gamma_constraint: what they are held to after each step.
     """
 
     def __init__(
@@ -198,6 +219,8 @@ class LayerNormalization(ScaledLayer):
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -208,6 +231,8 @@ class LayerNormalization(ScaledLayer):
             gamma_initializer,
             beta_regularizer,
             gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
             **kwargs,
         )
         self.axis = [int(a) for a in axis] if isinstance(axis, (list, tuple)) else int(axis)
@@ -243,6 +268,7 @@ class GroupNormalization(ScaledLayer):
         center, scale: whether to add beta, and to multiply by gamma.
         beta_initializer, gamma_initializer: of the weights, shape ``(C,)``.
         beta_regularizer, gamma_regularizer: what they add to the loss.
+        beta_constraint, gamma_constraint: what they are held to after each step.
 
     Raises:
         ValueError: the groups do not divide the channels.
@@ -259,6 +285,8 @@ class GroupNormalization(ScaledLayer):
         gamma_initializer: Any = "ones",
         beta_regularizer: Any = None,
         gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -269,6 +297,8 @@ class GroupNormalization(ScaledLayer):
             gamma_initializer,
             beta_regularizer,
             gamma_regularizer,
+            beta_constraint,
+            gamma_constraint,
             **kwargs,
         )
         self.groups = int(groups)

@@ -14,6 +14,7 @@ import numpy as np
 from ..naming import snake_case, unique_name
 from ..tensor import Tensor
 from ..variable import Variable
+from .added import losses_of
 
 
 class Owner:
@@ -117,8 +118,11 @@ class Owner:
 
     @property
     def losses(self) -> list[Tensor]:
-        """What the weights add to the loss: the value of each regularizer."""
-        return [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+        """What belongs to the loss: what layers added in the last call, and the value of the
+        regularizer of each weight."""
+        added = [loss for layer in self._all_layers() for loss in losses_of(layer)]
+        weights = self.trainable_weights
+        return added + [v.regularizer(v) for v in weights if v.regularizer is not None]
 
     def count_params(self) -> int:
         """The number of elements of all weights.

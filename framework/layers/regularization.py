@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops, random
+from .. import ops, random, regularizers
 from ..serialization import register
 from ..tensor import Tensor, wrap
 from .base import Layer
@@ -186,3 +186,32 @@ class GaussianNoise(RandomLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
+
+
+@register("layers")
+class ActivityRegularization(Layer):
+    """What goes in comes out, and its size adds to the loss.
+
+    For each sample that is ``l1 * sum(abs(x)) + l2 * sum(x ** 2)``.
+
+    Args:
+        l1, l2: factors, 0 or more.
+
+    Raises:
+        ValueError: a factor that is negative or not finite.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "l1": self.l1, "l2": self.l2}
+        del config["activity_regularizer"]
+        return config

@@ -28,7 +28,8 @@ class ConvTranspose(Conv):
             transposes; see `Conv2D`.
         output_padding: None, or how many of the ``strides - 1`` other output sizes to go up; one
             number, or one per spatial axis.
-        activation, use_bias, kernel_regularizer, bias_regularizer: as for `Conv2D`.
+        activation, use_bias, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: as for `Conv2D`.
         kernel_initializer: of the kernel, ``(k..., filters, C)``.
         bias_initializer: of the bias, ``(filters,)``.
 
@@ -51,6 +52,9 @@ class ConvTranspose(Conv):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         refuse(kwargs, ("groups",), type(self).__name__)
@@ -68,6 +72,9 @@ class ConvTranspose(Conv):
             bias_initializer,
             kernel_regularizer,
             bias_regularizer,
+            activity_regularizer,
+            kernel_constraint,
+            bias_constraint,
             **kwargs,
         )
         self.output_padding = output_padding

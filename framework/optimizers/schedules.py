@@ -11,21 +11,39 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from ..serialization import register
+from ..serialization import deserialize as _deserialize
+from ..serialization import register, serialize
 
-__all__ = ["CosineDecay", "ExponentialDecay", "LearningRateSchedule", "PiecewiseConstantDecay"]
+__all__ = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
+           "LearningRateSchedule", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize",
+           "serialize"]  # fmt: skip
 
 
 class LearningRateSchedule(ABC):
-    """Base of the schedules: a function of the number of steps taken so far."""
+    """Base of the schedules: a function of the number of steps taken so far.
+
+    Attributes:
+        settings: the names of the arguments of a subclass, which are attributes of those names.
+    """
+
+    settings: tuple[str, ...] = ()
 
     @abstractmethod
     def __call__(self, step: int) -> float:
         """The learning rate of the step after `step` others."""
 
-    @abstractmethod
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this schedule again."""
+        """The arguments that make this schedule again.
+
+        Raises:
+            TypeError: a subclass has no `settings` and no `get_config` of its own.
+        """
+        if not self.settings:
+            raise TypeError(
+                f"{type(self).__name__} must define get_config(self) to be saved: a dict of its "
+                "arguments."
+            )
+        return {name: getattr(self, name) for name in self.settings}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -33,7 +51,7 @@ class LearningRateSchedule(ABC):
         return cls(**config)
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        given = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
         return f"{type(self).__name__}({given})"
 
 
@@ -56,6 +74,15 @@ class CosineDecay(LearningRateSchedule):
     Raises:
         ValueError: no steps to go down in.
     """
+
+    settings = (
+        "initial_learning_rate",
+        "decay_steps",
+        "alpha",
+        "name",
+        "warmup_target",
+        "warmup_steps",
+    )
 
     def __init__(
         self,
@@ -82,16 +109,6 @@ class CosineDecay(LearningRateSchedule):
         cosine = (1 + math.cos(math.pi * min(step / self.decay_steps, 1.0))) / 2
         return top * ((1 - self.alpha) * cosine + self.alpha)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "alpha": self.alpha,
-            "name": self.name,
-            "warmup_target": self.warmup_target,
-            "warmup_steps": self.warmup_steps,
-        }
-
 
 @register("schedules")
 class ExponentialDecay(LearningRateSchedule):
@@ -107,6 +124,8 @@ class ExponentialDecay(LearningRateSchedule):
     Raises:
         ValueError: `decay_steps` is not positive.
     """
+
+    settings = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
 
     def __init__(
         self,
@@ -126,15 +145,6 @@ class ExponentialDecay(LearningRateSchedule):
         power = step // self.decay_steps if self.staircase else step / self.decay_steps
         return self.initial_learning_rate * self.decay_rate**power
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "initial_learning_rate": self.initial_learning_rate,
-            "decay_steps": self.decay_steps,
-            "decay_rate": self.decay_rate,
-            "staircase": self.staircase,
-            "name": self.name,
-        }
-
 
 @register("schedules")
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -148,6 +158,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     Raises:
         ValueError: the numbers of them do not fit, or the boundaries are not in order.
     """
+
+    settings = ("boundaries", "values", "name")
 
     def __init__(
         self,
@@ -168,8 +180,147 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __call__(self, step: int) -> float:
         return self.values[bisect_left(self.boundaries, step)]
 
-    def get_config(self) -> dict[str, Any]:
-        return {"boundaries": self.boundaries, "values": self.values, "name": self.name}
+
+@register("schedules")
+class InverseTimeDecay(LearningRateSchedule):
+    """``initial_learning_rate / (1 + decay_rate * step / decay_steps)``.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: after how many steps the divisor has grown by `decay_rate`.
+        decay_rate: by how much that is.
+        staircase: whether it grows all at once, every `decay_steps` steps.
+        name: what to call it.
+
+    Raises:
+        ValueError: `decay_steps` is not positive.
+    """
+
+    settings = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = _steps(decay_steps, "decay_steps", self)
+        self.decay_rate = float(decay_rate)
+        self.staircase = bool(staircase)
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        times = step // self.decay_steps if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * times)
+
+
+@register("schedules")
+class PolynomialDecay(LearningRateSchedule):
+    """Down to `end_learning_rate` along ``(1 - step / decay_steps) ** power``, and there it stays.
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: how many steps it takes down.
+        end_learning_rate: where it ends.
+        power: 1 is a straight line.
+        cycle: start again, rather than stay, from where the same curve stretched to the next
+            multiple of `decay_steps` is.
+        name: what to call it.
+
+    Raises:
+        ValueError: `decay_steps` is not positive.
+    """
+
+    settings = (
+        "initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.decay_steps = _steps(decay_steps, "decay_steps", self)
+        self.end_learning_rate = float(end_learning_rate)
+        self.power = float(power)
+        self.cycle = bool(cycle)
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        cycles = max(1, math.ceil(step / self.decay_steps)) if self.cycle else 1
+        left = 1 - min(step / (self.decay_steps * cycles), 1.0)
+        span = self.initial_learning_rate - self.end_learning_rate
+        return self.end_learning_rate + span * left**self.power
+
+
+@register("schedules")
+class CosineDecayRestarts(LearningRateSchedule):
+    """Down along half a cosine again and again (Loshchilov & Hutter, 2017: SGDR).
+
+    The i-th time takes ``first_decay_steps * t_mul ** i`` steps, from
+    ``initial_learning_rate * m_mul ** i``.
+
+    Args:
+        initial_learning_rate: at step 0.
+        first_decay_steps: how many steps it takes down the first time.
+        t_mul: how many times longer each time is.
+        m_mul: how many times higher each start is.
+        alpha: the share of `initial_learning_rate` that is left at the end of each.
+        name: what to call it.
+
+    Raises:
+        ValueError: `first_decay_steps` or `t_mul` is not positive.
+    """
+
+    settings = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        self.initial_learning_rate = float(initial_learning_rate)
+        self.first_decay_steps = _steps(first_decay_steps, "first_decay_steps", self)
+        self.t_mul = float(_steps(t_mul, "t_mul", self))
+        self.m_mul = float(m_mul)
+        self.alpha = float(alpha)
+        self.name = name
+
+    def __call__(self, step: int) -> float:
+        done = step / self.first_decay_steps
+        if self.t_mul == 1:
+            restarts = math.floor(done)
+            share = done - restarts
+        else:  # the first so many times take (t_mul^n - 1) / (t_mul - 1) of the first's steps
+            grown = 1 + done * (self.t_mul - 1)
+            if grown <= 0:  # ever shorter ones, all over by now
+                return self.initial_learning_rate * self.alpha
+            restarts = math.floor(math.log(grown, self.t_mul) + 1e-9)
+            before = (self.t_mul**restarts - 1) / (self.t_mul - 1)
+            share = (done - before) / self.t_mul**restarts
+        cosine = (1 + math.cos(math.pi * share)) / 2 * self.m_mul**restarts
+        return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
+
+
+def deserialize(config: Any) -> Any:
+    """The schedule that `serialize` wrote down.
+
+    Raises:
+        ValueError: it is no configuration of a schedule.
+    """
+    return _deserialize(config, "schedule", "schedules")
 
 
 def _steps(value: Any, name: str, schedule: LearningRateSchedule) -> Any:

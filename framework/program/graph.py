@@ -172,6 +172,8 @@ def _covered(layer: Any, graph: Graph, value: Any) -> int:
         raise NotNative(f"{kind.__name__} {layer.name!r} has not been built yet")
     if getattr(layer, "dtype", "float32") != "float32":
         raise NotNative(f"{kind.__name__} {layer.name!r} computes in {layer.dtype}")
+    if layer.activity_regularizer is not None:
+        raise NotNative(f"the activity regularizer of {layer.name!r} has no lowering")
     if isinstance(value, list):
         layer.check_input([(1, *graph.shapes[v]) for v in value])
     else:
