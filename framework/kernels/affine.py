@@ -1,6 +1,8 @@
-"""Images seen through an affine map: every output pixel reads a few input pixels near one point.
+"""Images seen through an affine map: every output pixel reads four input pixels around one point.
 
-The gradient visits the same pairs of pixels and writes the other way, so one loop does both.
+An image is first continued by a border, so that no pixel needs a question of its own: whatever lies
+further outside is folded back to where the border or the image shows the same. The gradient visits
+the same pairs of pixels and writes the other way, so one loop does both.
 """
 
 from __future__ import annotations
@@ -32,6 +34,132 @@ def _place(i: int, length: int, mode: int) -> int:
 
 
 @njit
+def _continue(image: Array, border: Array, mode: int, fill: float) -> None:
+    """Put an image (H, W, C) into one with a pixel before and two after each axis."""
+    height, width, channels = image.shape
+    source, target = image.reshape(-1), border.reshape(-1)
+    row = width * channels
+    for i in range(height):
+        start = (i + 1) * (row + 3 * channels) + channels
+        for k in range(row):
+            target[np.uintp(start + k)] = source[np.uintp(i * row + k)]
+    for j in (-1, width, width + 1):
+        v = _place(j, width, mode)
+        for i in range(height):
+            for c in range(channels):
+                border[i + 1, j + 1, c] = image[i, v, c] if v >= 0 else fill
+    for i in (-1, height, height + 1):
+        u = _place(i, height, mode) + 1
+        for j in range(width + 3):
+            for c in range(channels):
+                border[i + 1, j, c] = border[u, j, c] if u > 0 else fill
+
+
+@njit
+def _add_back(image: Array, border: Array, mode: int) -> None:
+    """The gradient of `_continue`: every pixel of the border belongs to one of the image."""
+    height, width, channels = image.shape
+    for i in range(-1, height + 2):
+        u = _place(i, height, mode)
+        for j in range(-1, width + 2):
+            v = _place(j, width, mode)
+            if u >= 0 and v >= 0:
+                for c in range(channels):
+                    image[u, v, c] += border[i + 1, j + 1, c]
+
+
+@njit(reorder=True)
+def _floor(x: float) -> float:
+    """The floor of a number that fits into 32 bits, in its own precision: this one vectorises."""
+    whole = np.int32(x)
+    return whole - np.int32(whole > x)
+
+
+@njit(reorder=True)
+def _points(
+    x: Array, y: Array, a: float, b: float, start: float, length: int, mode: int, nearest: bool,
+    pixel: Array, beyond: Array,
+) -> None:  # fmt: skip
+    """Where pixels read along an axis: the pixel of the border, and how far beyond it.
+
+    Points outside the border are folded to those within that show the same.
+
+    Args:
+        x, y: column and row of each pixel, in the precision to compute in.
+        a, b, start: pixel (x, y) reads at ``a * x + b * y + start``.
+        nearest: whether to round that.
+        pixel, beyond: the results.
+    """
+    kind = x.dtype.type
+    zero, half, one, last = kind(0), kind(0.5), kind(1), kind(length + 1)
+    period = kind(2 * length if mode == REFLECT else length)
+    share, p, q = one / period, kind(a), kind(b)
+    # Whole periods are taken off before precision is lost.
+    s = kind(start - period * math.floor(start / period) if mode >= REFLECT else start)
+    for k in range(len(x)):
+        beyond[k] = p * x[k] + q * y[k] + s
+    if nearest:
+        for k in range(len(x)):
+            beyond[k] = kind(_floor(beyond[k] + half))
+    if mode == REFLECT:
+        for k in range(len(x)):
+            z = beyond[k] + half
+            z -= period * kind(_floor(z * share))
+            w = period - z
+            beyond[k] = (z if z < w else w) - half
+    elif mode == WRAP:
+        for k in range(len(x)):
+            z = beyond[k]
+            beyond[k] = z - period * kind(_floor(z * share))
+    for k in range(len(x)):
+        z = beyond[k] + one
+        z = z if z > zero else zero  # so that not even NaN is outside
+        z = z if z < last else last
+        whole = np.int32(z)
+        pixel[k] = whole
+        beyond[k] = z - kind(whole)
+
+
+@njit(reorder=True)
+def _read(pixels: Array, places: Array, across: Array, down: Array, row: int, out: Array) -> None:
+    """Pixels (count, C) of the result, between four pixels each."""
+    count, channels = out.shape
+    right, below = np.uintp(channels), np.uintp(row)
+    for k in range(count):
+        u, v = across[k], down[k]
+        for c in range(channels):
+            a = np.uintp(places[k] + c)
+            b = a + below
+            above = pixels[a] + (pixels[a + right] - pixels[a]) * u
+            under = pixels[b] + (pixels[b + right] - pixels[b]) * u
+            out[k, c] = above + (under - above) * v
+
+
+@njit
+def _take(pixels: Array, places: Array, out: Array) -> None:
+    """Pixels (count, C) of the result, one pixel each."""
+    count, channels = out.shape
+    for k in range(count):
+        for c in range(channels):
+            out[k, c] = pixels[np.uintp(places[k] + c)]
+
+
+@njit
+def _add(pixels: Array, places: Array, across: Array, down: Array, row: int, g: Array) -> None:
+    """The gradient of `_read`."""
+    count, channels = g.shape
+    for k in range(count):
+        for c in range(channels):
+            a = places[k] + c
+            below = g[k, c] * down[k]
+            above = g[k, c] - below
+            pixels[a] += above - above * across[k]
+            pixels[a + channels] += above * across[k]
+            pixels[a + row] += below - below * across[k]
+            pixels[a + row + channels] += below * across[k]
+
+
+@njit
 def move(
     back: bool, images: Array, seen: Array, maps: Array, mode: int, bilinear: bool, fill: float
 ) -> None:
@@ -47,49 +175,27 @@ def move(
         fill: what lies outside with `CONSTANT`.
     """
     _, height, width, channels = images.shape
-    pixels, results = images.reshape(-1), seen.reshape(-1)
-    taps = 2 if bilinear else 1
-    half = 0.0 if bilinear else 0.5
-    to = -channels
-    for n in range(seen.shape[0]):
-        first = n * height * width
-        m0, m1, m2, m3, m4, m5 = (
-            maps[n, 0], maps[n, 1], maps[n, 2], maps[n, 3], maps[n, 4], maps[n, 5]
-        )  # fmt: skip
-        for i in range(seen.shape[1]):
-            for j in range(seen.shape[2]):
-                to += channels
-                y, x = m3 * j + m4 * i + m5 + half, m0 * j + m1 * i + m2 + half
-                top, left = math.floor(y), math.floor(x)
-                down, across = y - top, x - left
-                inside = 0 <= top < height - 1 and 0 <= left < width - 1
-                if bilinear and inside and not back:  # by far the most
-                    a = (first + top * width + left) * channels
-                    b = a + width * channels
-                    for c in range(channels):
-                        above = pixels[a + c] * (1 - across) + pixels[a + channels + c] * across
-                        below = pixels[b + c] * (1 - across) + pixels[b + channels + c] * across
-                        results[to + c] = above * (1 - down) + below * down
-                    continue
-                if not back:
-                    for c in range(channels):
-                        results[to + c] = 0
-                for p in range(taps):
-                    u = _place(top + p, height, mode)
-                    wu = (down if p else 1 - down) if bilinear else 1.0
-                    for q in range(taps):
-                        v = _place(left + q, width, mode)
-                        w = wu * ((across if q else 1 - across) if bilinear else 1.0)
-                        a = (first + u * width + v) * channels
-                        if w == 0:
-                            continue
-                        if u < 0 or v < 0:
-                            if not back:
-                                for c in range(channels):
-                                    results[to + c] += w * fill
-                        elif back:
-                            for c in range(channels):
-                                pixels[a + c] += w * results[to + c]
-                        else:
-                            for c in range(channels):
-                                results[to + c] += w * pixels[a + c]
+    count, rows, columns, _ = seen.shape
+    results = seen.reshape(count, rows * columns, channels)
+    border = np.zeros((height + 3, width + 3, channels), images.dtype)
+    pixels, row = border.reshape(-1), (width + 3) * channels
+    place = np.arange(rows * columns)
+    x, y = (place % columns).astype(images.dtype), (place // columns).astype(images.dtype)
+    left, top = np.empty(len(x), np.int32), np.empty(len(x), np.int32)
+    across, down = np.empty_like(x), np.empty_like(x)
+    for n in range(count):
+        m = maps[n]
+        _points(x, y, m[0], m[1], m[2], width, mode, not bilinear, left, across)
+        _points(x, y, m[3], m[4], m[5], height, mode, not bilinear, top, down)
+        for k in range(len(x)):
+            left[k] = left[k] * np.int32(channels) + top[k] * np.int32(row)
+        if back:
+            border[:] = 0
+            _add(pixels, left, across, down, row, results[n])
+            _add_back(images[n], border, mode)
+            continue
+        _continue(images[n], border, mode, fill)
+        if bilinear:
+            _read(pixels, left, across, down, row, results[n])
+        else:
+            _take(pixels, left, results[n])
