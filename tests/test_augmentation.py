@@ -26,10 +26,13 @@ NAMES = ["flip", "translation", "rotation", "zoom", "erasing", "noise", "crop"]
 
 
 @pytest.mark.parametrize("make", EVERY[:-1], ids=NAMES[:-1])
-def test_images_pass_unless_training(make: Any) -> None:
-    for settings in ({}, {"training": False}):
-        np.testing.assert_array_equal(make()(X, **settings).numpy(), X)
-    assert (make(seed=1)(X, training=True).numpy() != X).any()
+def test_images_pass_if_not_training_and_as_in_keras_training_is_the_default(make: Any) -> None:
+    np.testing.assert_array_equal(make()(X, training=False).numpy(), X)
+    for settings in ({}, {"training": True}):
+        assert (make(seed=1)(X, **settings).numpy() != X).any()
+    model = gt.Sequential([gt.Input((6, 8, 3)), make(seed=1)])
+    np.testing.assert_array_equal(model.predict(X, verbose=0), X)
+    assert (model(X).numpy() != X).any()
     assert make().compute_output_shape((None, 6, 8, 3)) == (None, 6, 8, 3)
 
 
@@ -93,9 +96,40 @@ def test_they_are_made_again_from_their_configuration(make: Any) -> None:
     assert gt.saving.serialize(gt.saving.deserialize(config)) == config
 
 
+@pytest.mark.parametrize("make", EVERY, ids=NAMES)
+def test_one_image_is_a_batch_of_one(make: Any) -> None:
+    batch = make(seed=8)(X[:1], training=True).numpy()
+    np.testing.assert_array_equal(make(seed=8)(X[0], training=True).numpy(), batch[0])
+    assert make().compute_output_shape((6, 8, 3)) == batch.shape[1:]
+
+
+@pytest.mark.parametrize("make", EVERY, ids=NAMES)
+def test_labels_and_masks_come_along(make: Any) -> None:
+    data = {"images": X, "labels": np.eye(64, dtype="f"), "segmentation_masks": X[..., :1]}
+    out = make(seed=9)(data, training=True)
+    np.testing.assert_array_equal(out["images"].numpy(), make(seed=9)(X, training=True).numpy())
+    np.testing.assert_array_equal(out["labels"].numpy(), data["labels"])
+    assert out["segmentation_masks"].shape == (*out["images"].shape[:3], 1)
+    with pytest.raises(ValueError, match=r"takes images, or a dict with 'images'.*'boxes'"):
+        make()({"images": X, "boxes": X})
+
+
+def test_masks_move_as_their_images_do() -> None:
+    masks = (X[..., :1] > 0.5).astype("f")
+    for layer in (layers.RandomRotation(0.2, seed=1), layers.RandomCrop(3, 3, seed=1)):
+        out = layer({"images": masks, "segmentation_masks": masks}, training=True)
+        moved, image = (out[k].numpy() for k in ("segmentation_masks", "images"))
+        assert set(np.unique(moved)) == {0.0, 1.0}
+        clear = abs(image - 0.5) > 0.499
+        np.testing.assert_array_equal(moved[clear], np.rint(image[clear]))
+        assert clear.any()
+
+
 def test_only_images_are_taken() -> None:
     with pytest.raises(ValueError, match=r"RandomFlip 'f' expected .* rank 4.*channel axis"):
-        layers.RandomFlip(name="f")(np.ones((2, 28, 28)))
+        layers.RandomFlip(name="f")(gt.Input((28, 28)))
+    with pytest.raises(ValueError, match=r"RandomFlip 'f' expected .* rank 4"):
+        layers.RandomFlip(name="f")(np.ones((2, 28)))
 
 
 # Each of them
@@ -107,9 +141,7 @@ def test_only_images_are_taken() -> None:
 def test_flips_mirror_about_half_of_the_images(mode: str, axes: list[int]) -> None:
     x = np.repeat(X, 8, axis=0)
     out = layers.RandomFlip(mode, seed=1)(x, training=True).numpy()
-    ways: list[Any] = [x]
-    for axis in axes:
-        ways += [np.flip(w, axis) for w in ways]
+    ways = [x, np.flip(x, axes)]
     hits = np.array([[np.array_equal(a, b) for a, b in zip(out, w, strict=True)] for w in ways])
     assert hits.any(axis=0).all()
     share = 1 / len(ways)
@@ -205,10 +237,11 @@ def test_crops_are_parts_of_their_images_and_the_middle_otherwise() -> None:
         assert len(found) == 1
         places += found
     assert len(set(places)) == 12
-    np.testing.assert_array_equal(layer(X).numpy(), X[:, 1:5, 1:6])
+    np.testing.assert_array_equal(layer(X, training=False).numpy(), X[:, 1:5, 1:6])
     assert layer.compute_output_shape((None, None, None, 3)) == (None, 4, 5, 3)
-    with pytest.raises(ValueError, match=r"RandomCrop 'c' crops 7x5 out of images.*ZeroPadding2D"):
-        layers.RandomCrop(7, 5, name="c")(X)
+    small = layers.RandomCrop(12, 8)(X, training=True)  # 6x4 in the middle, enlarged
+    wanted = layers.Resizing(12, 8)(X[:, :, 2:6])
+    np.testing.assert_array_equal(small.numpy(), wanted.numpy())
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_integer_images_become_floats():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: ops.resize(x, (2, 2), "cubic"), "nearest, bilinear, received 'cubic'"),
+        (lambda x: ops.resize(x, (2, 2), "cubic"), "nearest, bilinear, bicubic, received 'cubic'"),
         (lambda x: ops.resize(x, 4), r"resize: expected a size \(height, width\).*received 4"),
         (lambda x: ops.resize(x, (4, 0)), r"at least 1, received \(4, 0\)"),
         (

@@ -78,7 +78,7 @@ def test_upsampling_interpolates_between_the_centres_of_pixels() -> None:
     line = np.array([0.0, 4.0, 8.0]).reshape(1, 1, 3, 1)
     layer = layers.UpSampling2D((1, 2), interpolation="bilinear", dtype="float64")
     assert layer(line).numpy().ravel().tolist() == [0, 1, 3, 5, 7, 8]
-    with pytest.raises(ValueError, match="interpolation is 'nearest' or 'bilinear'"):
+    with pytest.raises(ValueError, match="interpolation is 'nearest', 'bilinear' or 'bicubic'"):
         layers.UpSampling2D(interpolation="cubic")
 
 

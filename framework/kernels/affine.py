@@ -72,7 +72,7 @@ def _add_back(image: Array, border: Array, mode: int) -> None:
 def _floor(x: float) -> float:
     """The floor of a number that fits into 32 bits, in its own precision: this one vectorises."""
     whole = np.int32(x)
-    return whole - np.int32(whole > x)
+    return whole - np.int32(whole > x)  # type: ignore[return-value]
 
 
 @njit(reorder=True)

@@ -7,11 +7,14 @@ from typing import Any
 from .. import constraints, initializers, ops, regularizers
 from ..ops.axes import axis_tuple
 from ..serialization import lookup, register, serialize
-from ..tensor import Tensor
+from ..tensor import Tensor, as_tensor
+from ..tree import Shape, shape_map
 from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec
 from .window import Window
+
+_NEVER = -1e9  # a logit whose share is zero
 
 
 class Elementwise(Layer):
@@ -135,7 +138,7 @@ class PReLU(Elementwise):
 
     def __init__(
         self,
-        alpha_initializer: Any = "zeros",
+        alpha_initializer: Any = "Zeros",
         alpha_regularizer: Any = None,
         alpha_constraint: Any = None,
         shared_axes: Any = None,
@@ -183,15 +186,26 @@ class Softmax(Elementwise):
     """``exp(x) / sum(exp(x))`` along an axis: positive numbers with sum 1.
 
     Args:
-        axis: along which they sum to 1.
+        axis: along which they sum to 1, one axis or several.
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = int(axis)
+        several = isinstance(axis, (list, tuple))
+        self.axis = [int(a) for a in axis] if several else int(axis)
 
-    def call(self, inputs: Tensor) -> Tensor:
-        return ops.softmax(inputs, axis=self.axis)
+    def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
+        """The shares of the inputs; where a mask of bools does not hold, 0."""
+        if mask is not None:
+            mask = as_tensor(mask)
+            held = mask if mask.dtype.kind == "b" else mask > 0.5
+            inputs = ops.where(held, inputs, _NEVER)
+        if isinstance(self.axis, int):
+            outputs = ops.softmax(inputs, axis=self.axis)
+        else:
+            axes = axis_tuple(self.axis, inputs.ndim)
+            outputs = ops.exp(inputs - ops.logsumexp(inputs, axis=axes, keepdims=True))
+        return outputs if mask is None else ops.where(held, outputs, 0.0)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
@@ -219,37 +233,60 @@ class Lambda(Layer):
 
     Args:
         function: of the input, and of `arguments` as keywords.
-        output_shape: of one sample. Default: found by trying the function on zeros.
-        arguments: settings for the function.
+        output_shape: of one sample, or a function of the input shape (with its batch axis).
+            Default: found by trying the function on zeros.
+        mask: None: masks are not passed from layer to layer here.
+        arguments: settings for the function. One that takes ``training`` is told.
 
     Raises:
         TypeError: it is not a function.
+        ValueError: a mask.
     """
 
     def __init__(
-        self, function: Any, output_shape: Any = None, arguments: Any = None, **kwargs: Any
+        self,
+        function: Any,
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: Any = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if mask is not None:
+            raise ValueError(
+                f"{self._where}: mask is not supported, for masks are not passed from layer to "
+                "layer. Make it an input of the function."
+            )
         if isinstance(function, str):
             function = lookup(function, "function")
         if not callable(function):
             raise TypeError(f"{self._where} takes a function, received {function!r}.")
         self.function = function
-        self._sample_shape = None if output_shape is None else tuple(output_shape)
+        if isinstance(output_shape, str):
+            output_shape = lookup(output_shape, "function")
+        known = output_shape is None or callable(output_shape)
+        self._sample_shape = output_shape if known else shape_map(tuple, output_shape)
         self.arguments = dict(arguments or {})
+        named = getattr(getattr(function, "__code__", None), "co_varnames", ())
+        self._tells = "training" in named
 
-    def call(self, inputs: Any) -> Any:
-        return self.function(inputs, **self.arguments)
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        told = {"training": training} if self._tells else {}
+        return self.function(inputs, **self.arguments, **told)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if self._sample_shape is None:
             return super().compute_output_shape(input_shape)
-        return (None, *self._sample_shape)
+        if callable(self._sample_shape):
+            return self._sample_shape(input_shape)
+        given: list[Shape] = []
+        shape_map(given.append, input_shape)
+        return shape_map(lambda s: (given[0][0], *s), self._sample_shape)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "function": serialize(self.function),
-            "output_shape": self._sample_shape,
+            "output_shape": serialize(self._sample_shape),
             "arguments": self.arguments,
         }

@@ -1,9 +1,4 @@
-"""Augmentation: images changed at random while training, so that a net sees more of the world.
-
-Every image of a batch gets numbers of its own, drawn from the layer's counted stream (see
-`RandomLayer`), so a run can be repeated and resumed. Otherwise than while training, all but
-RandomCrop let images pass.
-"""
+"""Augmentation that moves pixels: images flipped, shifted, turned and zoomed at random."""
 
 from __future__ import annotations
 
@@ -16,67 +11,7 @@ from .. import ops
 from ..ops.affine import FILL_MODES, INTERPOLATIONS
 from ..serialization import register
 from ..tensor import Tensor, wrap
-from .arguments import positive
-from .input_spec import InputSpec, LayerError
-from .regularization import RandomLayer
-
-Array = np.ndarray
-Generator = np.random.Generator
-
-
-class RandomImage(RandomLayer):
-    """Base of the augmentation layers, over images ``(N, H, W, C)``.
-
-    Args:
-        seed: an integer, or None for a stream of its own of the global seed.
-        data_format: ``"channels_last"`` (default), or ``"channels_first"``.
-
-    Raises:
-        ValueError: another `data_format`.
-    """
-
-    casts_integers = True
-
-    def __init__(
-        self, seed: int | None = None, data_format: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(seed, **kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
-            raise ValueError(
-                f"{self._where}: data_format must be 'channels_last' or 'channels_first', received "
-                f"{data_format!r}."
-            )
-        self.data_format = data_format or "channels_last"
-        last = ("batch", "height", "width", "channels")
-        first = ("batch", "channels", "height", "width")
-        layout = last if self.data_format == "channels_last" else first
-        self.input_spec = InputSpec(ndim=4, layout=layout)
-
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        if not training or not inputs.size:
-            return self._laid_out(self.pass_by, inputs)
-        generator = self.next_generator()
-        return self._laid_out(lambda x: self.change(x, generator), inputs)
-
-    def _laid_out(self, function: Any, inputs: Tensor) -> Tensor:
-        if self.data_format == "channels_last":
-            return function(inputs)
-        outputs = function(ops.transpose(inputs, axes=(0, 2, 3, 1)))
-        return ops.transpose(outputs, axes=(0, 3, 1, 2))
-
-    def change(self, images: Tensor, generator: Generator) -> Tensor:
-        """What becomes of images ``(N, H, W, C)`` while training."""
-        raise TypeError(f"{type(self).__name__} must define change(self, images, generator).")
-
-    def pass_by(self, images: Tensor) -> Tensor:
-        """What becomes of them otherwise."""
-        return images
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed, "data_format": self.data_format}
+from .images import Array, Generator, RandomImage, read_range
 
 
 @register("layers")
@@ -85,7 +20,8 @@ class RandomFlip(RandomImage):
 
     Args:
         mode: ``"horizontal"`` (left and right change places), ``"vertical"``, or
-            ``"horizontal_and_vertical"``, each with probability 1/2.
+            ``"horizontal_and_vertical"``: both at once, as Keras 3 does. For independent chances
+            use two layers.
         seed, data_format: see `RandomImage`.
 
     Raises:
@@ -107,12 +43,20 @@ class RandomFlip(RandomImage):
             )
         self.mode = mode
 
-    def change(self, images: Tensor, generator: Generator) -> Tensor:
-        for axis, name in ((2, "horizontal"), (1, "vertical")):
-            if name in self.mode:
-                chosen = generator.random((len(images), 1, 1, 1)) < 0.5
-                images = ops.where(wrap(chosen), ops.flip(images, axis), images)
-        return images
+    def numbers(self, shape: tuple[int, ...], generator: Generator) -> dict[str, Array]:
+        return {"flips": generator.random((shape[0], 1, 1, 1)) <= 0.5}
+
+    def change(self, images: Tensor, drawn: dict[str, Array]) -> Tensor:
+        axes = tuple(a for a, name in ((1, "vertical"), (2, "horizontal")) if name in self.mode)
+        flips = drawn["flips"]
+        if images.requires_grad:
+            return ops.where(wrap(flips), ops.flip(images, axes), images)
+        chosen, changed = flips.ravel(), images.data.copy()
+        changed[chosen] = np.flip(images.data[chosen], axes)
+        return wrap(changed)
+
+    def change_masks(self, masks: Tensor, drawn: dict[str, Array]) -> Tensor:
+        return self.change(masks, drawn)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}
@@ -157,12 +101,21 @@ class RandomAffine(RandomImage):
         """Maps for images of that shape, ``(N, 6)``; see `gradtape.ops.affine_transform`."""
         raise TypeError(f"{type(self).__name__} must define maps(self, shape, generator).")
 
-    def change(self, images: Tensor, generator: Generator) -> Tensor:
+    def numbers(self, shape: tuple[int, ...], generator: Generator) -> dict[str, Array]:
+        return {"maps": self.maps(shape, generator)}
+
+    def change(self, images: Tensor, drawn: dict[str, Array]) -> Tensor:
+        return self._seen(images, drawn, self.interpolation)
+
+    def change_masks(self, masks: Tensor, drawn: dict[str, Array]) -> Tensor:
+        return self._seen(masks, drawn, "nearest")
+
+    def _seen(self, images: Tensor, drawn: dict[str, Array], interpolation: str) -> Tensor:
         return ops.affine_transform(
             images,
-            wrap(self.maps(images.shape, generator)),
+            wrap(drawn["maps"]),
             fill_mode=self.fill_mode,
-            interpolation=self.interpolation,
+            interpolation=interpolation,
             fill_value=self.fill_value,
         )
 
@@ -201,8 +154,8 @@ class RandomTranslation(RandomAffine):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = _range(height_factor, "height_factor", self._where)
-        self.width_factor = _range(width_factor, "width_factor", self._where)
+        self.height_factor = read_range(height_factor, "height_factor", self._where)
+        self.width_factor = read_range(width_factor, "width_factor", self._where)
 
     def maps(self, shape: tuple[int, ...], generator: Generator) -> Array:
         count, height, width, _ = shape
@@ -243,7 +196,7 @@ class RandomRotation(RandomAffine):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.factor = _range(factor, "factor", self._where)
+        self.factor = read_range(factor, "factor", self._where)
 
     def maps(self, shape: tuple[int, ...], generator: Generator) -> Array:
         count, height, width, _ = shape
@@ -282,11 +235,11 @@ class RandomZoom(RandomAffine):
         **kwargs: Any,
     ) -> None:
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
-        self.height_factor = _range(height_factor, "height_factor", self._where, above=-1)
+        self.height_factor = read_range(height_factor, "height_factor", self._where, above=-1)
         self.width_factor = (
             None
             if width_factor is None
-            else _range(width_factor, "width_factor", self._where, above=-1)
+            else read_range(width_factor, "width_factor", self._where, above=-1)
         )
 
     def maps(self, shape: tuple[int, ...], generator: Generator) -> Array:
@@ -307,155 +260,40 @@ class RandomZoom(RandomAffine):
 
 
 @register("layers")
-class RandomErasing(RandomImage):
-    """Covers a rectangle of an image (Zhong et al., 2017).
+class RandomShear(RandomAffine):
+    """Slants images: rows move sideways in proportion to their height, columns likewise.
 
     Args:
-        factor: the probability of it, drawn for each image between two numbers: ``1.0`` stands for
-            ``(0, 1)``, so half of the images; ``(1, 1)`` takes all.
-        scale: the square of the share of a side that is covered, drawn for each side:
-            ``(0.02, 0.33)``.
-        fill_value: what covers it: a number, or one per channel. None: normal noise times the
-            largest value.
-        value_range: of the pixels; what covers them is held within it.
-        seed, data_format: see `RandomImage`.
+        x_factor: how far a row moves at most for each row above it, within [0, 1]: ``0.2`` stands
+            for ``(0, 0.2)``. Either direction has probability 1/2.
+        y_factor: likewise, of columns.
+        interpolation, fill_mode, fill_value, data_format, seed: see `RandomAffine`.
 
     Raises:
-        ValueError: a factor or scale outside [0, 1], or a range whose ends are not in order.
+        ValueError: a factor outside [0, 1].
     """
 
     def __init__(
         self,
-        factor: Any = 1.0,
-        scale: Any = (0.02, 0.33),
-        fill_value: Any = None,
-        value_range: Any = (0, 255),
-        seed: int | None = None,
+        x_factor: Any = 0.0,
+        y_factor: Any = 0.0,
+        interpolation: str = "bilinear",
+        fill_mode: str = "reflect",
+        fill_value: float = 0.0,
         data_format: str | None = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        self.factor = _range(factor, "factor", self._where, least=0)
-        self.scale = _range(scale, "scale", self._where, least=0)
-        self.fill_value = None if fill_value is None else np.asarray(fill_value, float).tolist()
-        low, high = (float(v) for v in value_range)
-        if not low <= high:
-            raise ValueError(f"{self._where}: value_range is (low, high), received {value_range}.")
-        self.value_range = (low, high)
+        super().__init__(fill_mode, interpolation, seed, fill_value, data_format, **kwargs)
+        self.x_factor = read_range(x_factor, "x_factor", self._where, least=0)
+        self.y_factor = read_range(y_factor, "y_factor", self._where, least=0)
 
-    def change(self, images: Tensor, generator: Generator) -> Tensor:
-        count, height, width, channels = images.shape
-        chosen = generator.random(count) < generator.uniform(*self.factor, count)
-        covered = chosen[:, None, None]
-        for axis, length in ((1, height), (2, width)):
-            share = np.sqrt(generator.uniform(*self.scale, count)) * length
-            start = generator.random(count) * (length - share)
-            place = np.arange(length)
-            inside = (place >= start[:, None]) & (place < (start + share)[:, None])
-            shape = (count, length, 1) if axis == 1 else (count, 1, length)
-            covered = covered & inside.reshape(shape)
-        if self.fill_value is None:
-            fill: Array = generator.standard_normal(images.shape, np.float32) * self.value_range[1]
-        else:
-            fill = np.asarray(self.fill_value)
-            if fill.ndim and fill.shape != (channels,):
-                raise LayerError(
-                    f"{self._where}: fill_value has {fill.size} numbers, the images have "
-                    f"{channels} channels."
-                )
-        fill = np.clip(fill, *self.value_range).astype(images.dtype)
-        return ops.where(wrap(covered[..., None]), wrap(fill), images)
+    def maps(self, shape: tuple[int, ...], generator: Generator) -> Array:
+        maps = np.tile([1.0, 0, 0, 0, 1, 0], (shape[0], 1))
+        sign = np.where(generator.random(shape[0]) > 0.5, -1, 1)
+        maps[:, 1] = sign * generator.uniform(*self.x_factor, shape[0])
+        maps[:, 3] = sign * generator.uniform(*self.y_factor, shape[0])
+        return maps
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "factor": self.factor,
-            "scale": self.scale,
-            "fill_value": self.fill_value,
-            "value_range": self.value_range,
-        }
-
-
-@register("layers")
-class RandomCrop(RandomImage):
-    """A part of each image: a random one while training, the middle otherwise.
-
-    Args:
-        height, width: of the part.
-        seed, data_format: see `RandomImage`.
-
-    Raises:
-        ValueError: the images are smaller than that.
-    """
-
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        seed: int | None = None,
-        data_format: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(seed, data_format, **kwargs)
-        self.height = positive(height, "height", self._where)
-        self.width = positive(width, "width", self._where)
-
-    @property
-    def _first(self) -> int:
-        return 1 if self.data_format == "channels_last" else 2
-
-    def check_input(self, shape: Any) -> None:
-        """Refuse images that are too small."""
-        super().check_input(shape)
-        sizes = zip(shape[self._first : self._first + 2], (self.height, self.width), strict=True)
-        if any(n is not None and n < wanted for n, wanted in sizes):
-            raise LayerError(
-                f"{self._where} crops {self.height}x{self.width} out of images, received "
-                f"{tuple(shape)}. Pad them first (ZeroPadding2D)."
-            )
-
-    def change(self, images: Tensor, generator: Generator) -> Tensor:
-        count, height, width, _ = images.shape
-        tops = generator.integers(height - self.height + 1, size=count)
-        lefts = generator.integers(width - self.width + 1, size=count)
-        rows = tops[:, None, None] + np.arange(self.height)[:, None]
-        columns = lefts[:, None, None] + np.arange(self.width)
-        return images[np.arange(count)[:, None, None], rows, columns]
-
-    def pass_by(self, images: Tensor) -> Tensor:
-        top, left = (images.shape[1] - self.height) // 2, (images.shape[2] - self.width) // 2
-        return images[:, top : top + self.height, left : left + self.width]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        shape = list(input_shape)
-        shape[self._first : self._first + 2] = [self.height, self.width]
-        return tuple(shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "height": self.height, "width": self.width}
-
-
-def _range(
-    factor: Any, name: str, where: str, least: float = -1, above: float | None = None
-) -> tuple[float, float]:
-    """Two numbers in order, out of two, or of one that stands for both directions.
-
-    Raises:
-        ValueError: they are no numbers, or not within the bounds.
-    """
-    if isinstance(factor, (tuple, list)):
-        numbers = sorted(_number(v) for v in factor)
-    else:
-        size = abs(_number(factor))
-        numbers = [max(-size, least), size]
-    low = numbers[0] if numbers else math.nan
-    if len(numbers) != 2 or not (least <= low <= numbers[1] <= 1) or low == above:
-        bounds = f"({above}, 1]" if above is not None else f"[{least}, 1]"
-        raise ValueError(
-            f"{where}: {name} is a number or two of them, within {bounds}, received {factor!r}."
-        )
-    return numbers[0], numbers[1]
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float, np.number)) else math.nan
+        return {**super().get_config(), "x_factor": self.x_factor, "y_factor": self.y_factor}

@@ -26,11 +26,13 @@ class InputLayer(Layer):
         shape: of one sample, ``(28, 28, 1)``; None where any length will do.
         batch_size: the length of the batch axis, if it is fixed.
         dtype: what the input is converted to. Default: ``"float32"``.
+        sparse, ragged, input_tensor, optional: None or False: inputs are dense arrays, all of them
+            needed.
         batch_shape: the shape with its batch axis, instead of `shape` and `batch_size`.
         name: unique in its model.
 
     Raises:
-        ValueError: no shape, or both.
+        ValueError: no shape, or both, or an input that is no dense array.
     """
 
     casts_integers = True
@@ -40,10 +42,21 @@ class InputLayer(Layer):
         shape: Any = None,
         batch_size: int | None = None,
         dtype: Any = None,
+        sparse: Any = None,
+        ragged: Any = None,
         batch_shape: Any = None,
+        input_tensor: Any = None,
+        optional: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
+        other = {"sparse": sparse, "ragged": ragged, "optional": optional}
+        for kind, given in {**other, "tensor": input_tensor is not None}.items():
+            if given:
+                raise ValueError(
+                    f"{self._where}: {kind} inputs are not supported. An input is a dense array: "
+                    "say its shape."
+                )
         if (shape is None) == (batch_shape is None):
             raise ValueError(
                 "Input takes the shape of one sample, as in Input((28, 28, 1)), or batch_shape; "
@@ -107,8 +120,12 @@ def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,
+    sparse: Any = None,
+    ragged: Any = None,
     batch_shape: Any = None,
     name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
 ) -> SymbolicTensor:
     """The input of a model, as a tensor to come: first in a `Sequential`, or to call layers on.
 
@@ -116,10 +133,16 @@ def Input(
         shape: of one sample, ``(28, 28, 1)``; None where any length will do.
         batch_size: the length of the batch axis, if it is fixed.
         dtype: what the input is converted to. Default: ``"float32"``.
+        sparse, ragged, tensor, optional: None or False: inputs are dense arrays, all of them
+            needed.
         batch_shape: the shape with its batch axis, instead of `shape` and `batch_size`.
         name: unique in its model.
+
+    Raises:
+        ValueError: no shape, or both, or an input that is no dense array.
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape, name).output
+    given = (shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
+    return InputLayer(*given).output
 
 
 @register("layers")

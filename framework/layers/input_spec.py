@@ -16,8 +16,10 @@ class InputSpec:
     """The rank and axis lengths that a layer accepts.
 
     Args:
+        dtype: not checked: layers convert what they are given.
+        shape: the whole shape, batch axis included, None where any length will do.
         ndim: the rank, batch axis included.
-        min_ndim: the smallest rank.
+        max_ndim, min_ndim: the largest and the smallest rank.
         axes: required lengths by axis, as in ``{-1: 16}``.
         layout: what each axis holds, as in ``("batch", "height", "width", "channels")``; for the
             error. With `min_ndim`, only the last axes are named.
@@ -25,14 +27,19 @@ class InputSpec:
 
     def __init__(
         self,
+        dtype: Any = None,
+        shape: Shape | None = None,
         ndim: int | None = None,
+        max_ndim: int | None = None,
         min_ndim: int | None = None,
-        axes: dict[int, int] | None = None,
+        axes: dict[int, Any] | None = None,
         layout: tuple[str, ...] = (),
     ) -> None:
-        self.ndim = ndim
-        self.min_ndim = min_ndim
-        self.axes = dict(axes or {})
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if self.shape is None else len(self.shape)
+        self.max_ndim, self.min_ndim = max_ndim, min_ndim
+        self.axes = {int(axis): n for axis, n in (axes or dict(enumerate(shape or ()))).items()}
         self.layout = layout
 
     def check(self, where: str, shape: Shape) -> None:
@@ -56,8 +63,16 @@ class InputSpec:
                 f"{where} expected an input of rank {self.min_ndim} or more, received {shape}."
                 f"{self._hint(shape)}"
             )
+        if self.max_ndim is not None and rank > self.max_ndim:
+            raise LayerError(
+                f"{where} expected an input of rank {self.max_ndim} or less, received {shape}."
+            )
         for axis, length in self.axes.items():
-            if shape[axis] is not None and shape[axis] != length:
+            if axis >= rank or axis < -rank:
+                raise LayerError(
+                    f"{where} expected an input with an axis {axis}, received {shape}."
+                )
+            if length is not None and shape[axis] is not None and shape[axis] != length:
                 noun = f"input {self.layout[axis]}" if self.layout else "elements"
                 raise LayerError(
                     f"{where} expected {length} {noun} (axis {axis}), received {shape}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import ops
@@ -10,6 +11,8 @@ from ..tensor import Tensor
 from ..tree import Shape, is_shape, shape_map
 from .base import Layer
 from .input_spec import LayerError
+from .lengths import unit_length
+from .window import Window
 
 
 class Merge(Layer):
@@ -165,6 +168,74 @@ class Concatenate(Layer):
         return {**super().get_config(), "axis": self.axis}
 
 
+@register("layers")
+class Dot(Layer):
+    """The products of two inputs, summed along an axis of each, sample by sample.
+
+    ``(N, a, b)`` and ``(N, c, b)`` with ``axes=2`` give ``(N, a, c)``; of vectors, ``(N, 1)``.
+
+    Args:
+        axes: the axis of both, or a pair, one for each; the batch (0) cannot be one.
+        normalize: scale the inputs to length 1 along their axes, which makes products cosines.
+
+    Raises:
+        TypeError, ValueError: axes that are not one or two integers, or inputs that do not fit.
+    """
+
+    casts_integers = True
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        pair = list(axes) if isinstance(axes, (list, tuple)) else [axes, axes]
+        if len(pair) != 2 or any(isinstance(a, bool) or not isinstance(a, int) for a in pair):
+            raise ValueError(
+                f"{self._where}: axes is an integer, or two of them, received {axes!r}."
+            )
+        self.axes = axes if isinstance(axes, int) else tuple(pair)
+        self.normalize = bool(normalize)
+        self._pair = pair
+
+    def check_input(self, shape: Any) -> None:
+        """Refuse anything but two tensors whose axes have one length."""
+        self.compute_output_shape(shape)
+
+    def call(self, inputs: Any) -> Tensor:
+        moved = []
+        for x, axis in zip(inputs, self._pair, strict=True):
+            x = ops.moveaxis(x, axis, -1)
+            if self.normalize:
+                x = unit_length(x, -1)
+            moved.append(ops.reshape(x, shape=(len(x), math.prod(x.shape[1:-1]), x.shape[-1])))
+        products = ops.matmul(moved[0], ops.swapaxes(moved[1], 1, 2))
+        return ops.reshape(products, shape=self.compute_output_shape([x.shape for x in inputs]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shapes = _shapes(self, input_shape)
+        if len(shapes) != 2:
+            raise LayerError(f"{self._where} takes two inputs, received {len(shapes)}.")
+        rest, lengths = [], []
+        for shape, axis in zip(shapes, self._pair, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise LayerError(
+                    f"{self._where} sums along axis {axis}, which an input {shape} has not, or "
+                    "which is its batch."
+                )
+            rest.append([n for i, n in enumerate(shape) if i not in (0, axis % len(shape))])
+            lengths.append(shape[axis])
+        if None not in lengths and lengths[0] != lengths[1]:
+            raise LayerError(
+                f"{self._where} sums along axes of one length, received inputs {_listed(shapes)} "
+                f"with axes={self.axes}: {lengths[0]} and {lengths[1]}."
+            )
+        return (shapes[0][0], *(rest[0] + rest[1] or [1]))
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
+
+
 def _shapes(layer: Layer, shape: Any) -> list[Shape]:
     """The shapes of a list of inputs."""
     if is_shape(shape) or not isinstance(shape, (list, tuple)):
@@ -216,3 +287,8 @@ def minimum(inputs: Any, **kwargs: Any) -> Any:
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
     """``Concatenate(axis, **kwargs)(inputs)``."""
     return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """``Dot(axes, **kwargs)(inputs)``."""
+    return Dot(axes, **kwargs)(inputs)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import constraints, initializers, ops, regularizers
 from ..ops.axes import axis_index, axis_tuple
 from ..serialization import register, serialize
-from ..tensor import Tensor, wrap
+from ..tensor import Tensor, as_tensor, wrap
 from ..tree import Shape
 from .arguments import known_length
 from .base import Layer
@@ -167,8 +167,16 @@ class BatchNormalization(ScaledLayer):
         )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
+        """The normalised inputs.
+
+        Args:
+            mask: bools of the input's shape but for the channels; only elements where it holds
+                count for the batch's mean and variance. With channels last.
+        """
         settings = {"axis": self.axis, "epsilon": self.epsilon}
+        if mask is not None and training and self.trainable and inputs.size:
+            return self._masked(inputs, as_tensor(mask))
         if training and self.trainable and inputs.size:
             self._follow(inputs.data)
             return ops.batch_norm(inputs, self.gamma, self.beta, **settings)
@@ -176,13 +184,34 @@ class BatchNormalization(ScaledLayer):
         mean, variance = (wrap(v.data.copy()) for v in (self.moving_mean, self.moving_variance))
         return ops.batch_norm_inference(inputs, mean, variance, self.gamma, self.beta, **settings)
 
+    def _masked(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        """Normalised by the elements where a mask holds."""
+        if self.axis not in (-1, inputs.ndim - 1) or mask.shape != inputs.shape[:-1]:
+            raise LayerError(
+                f"{self._where} takes a mask of the input's shape without the channels, which come "
+                f"last; received an input {inputs.shape}, a mask {mask.shape}, axis={self.axis}."
+            )
+        held = wrap(mask.data.astype(bool)[..., None])
+        others = tuple(range(inputs.ndim - 1))
+        count = float(np.count_nonzero(held.data)) + 1e-7
+        mean = ops.sum(ops.where(held, inputs, 0.0), axis=others) / count
+        off = ops.where(held, inputs - mean, 0.0)
+        variance = ops.sum(ops.square(off), axis=others) / count
+        self._move(mean.data, variance.data)
+        outputs = (inputs - mean) / ops.sqrt(variance + self.epsilon)
+        outputs = outputs if self.gamma is None else outputs * self.gamma
+        return outputs if self.beta is None else outputs + self.beta
+
     def _follow(self, x: np.ndarray) -> None:
         """Move the moving mean and variance towards those of the batch."""
         channels = axis_index(self.axis, x.ndim)
         others = tuple(i for i in range(x.ndim) if i != channels)
         mean = x.mean(axis=others, keepdims=True)
         variance = np.square(x - mean).mean(axis=others)
-        for moving, new in ((self.moving_mean, mean.ravel()), (self.moving_variance, variance)):
+        self._move(mean.ravel(), variance)
+
+    def _move(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving.data + (1 - self.momentum) * new)
 
     def get_config(self) -> dict[str, Any]:

@@ -183,7 +183,8 @@ class UpSampling2D(UpSampling):
     Args:
         size: the factors of ``(H, W)``, or one for both.
         data_format: ``"channels_last"`` for ``(N, H, W, C)``, or ``"channels_first"``.
-        interpolation: ``"nearest"`` repeats each pixel, ``"bilinear"`` interpolates.
+        interpolation: ``"nearest"`` repeats each pixel, ``"bilinear"`` and ``"bicubic"``
+            interpolate.
 
     Raises:
         ValueError: another interpolation, or factors that are no positive integers.
@@ -199,9 +200,9 @@ class UpSampling2D(UpSampling):
         **kwargs: Any,
     ) -> None:
         super().__init__(size, data_format, **kwargs)
-        if interpolation not in ("nearest", "bilinear"):
+        if interpolation not in ("nearest", "bilinear", "bicubic"):
             raise ValueError(
-                f"{self._where}: interpolation is 'nearest' or 'bilinear', received "
+                f"{self._where}: interpolation is 'nearest', 'bilinear' or 'bicubic', received "
                 f"{interpolation!r}."
             )
         self.interpolation = interpolation
@@ -213,9 +214,10 @@ class UpSampling2D(UpSampling):
         window = super().window(input_shape, output_shape)
         if window is None or self.interpolation == "nearest":
             return window
-        # The two nearest elements, from the one before ``(i + 1/2) / k - 1/2`` on.
-        before = tuple(Fraction(k - 1, 2 * k) for k in self.size)
-        return window._replace(size=(2,) * self.rank, before=before)
+        # The two (or four) nearest elements, from one before ``(i + 1/2) / k - 1/2`` on.
+        more = int(self.interpolation == "bicubic")
+        before = tuple(Fraction(k - 1, 2 * k) + more for k in self.size)
+        return window._replace(size=(2 + 2 * more,) * self.rank, before=before)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "interpolation": self.interpolation}

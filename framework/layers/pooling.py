@@ -29,7 +29,7 @@ class Pooling(SpatialLayer):
 
     def __init__(
         self,
-        pool_size: Any = 2,
+        pool_size: Any,
         strides: Any = None,
         padding: Any = "valid",
         data_format: str | None = None,
@@ -67,7 +67,18 @@ class Pooling(SpatialLayer):
 
 
 class MaxPooling(Pooling):
-    __doc__ = f"The largest value of each window.\n\n{Pooling.__doc__}"
+    __doc__ = f"The largest value of each window, by default of 2.\n\n{Pooling.__doc__}"
+
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
 
     def move(self, inputs: Tensor) -> Tensor:
         return ops.max_pool(
@@ -123,6 +134,81 @@ class GlobalMaxPooling(GlobalPooling):
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.max(inputs, axis=self._axes, keepdims=self.keepdims)
+
+
+class AdaptivePooling(SpatialLayer):
+    """Base of the layers that pool to a given size: output i is made of the elements from
+    ``floor(i * n / size)`` to ``ceil((i + 1) * n / size)`` of n.
+
+    Args:
+        output_size: of the spatial axes: one number, or one per axis.
+        data_format: ``"channels_last"`` for ``(N, ..., C)``, or ``"channels_first"``.
+
+    Raises:
+        ValueError: sizes that are no positive integers.
+    """
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(data_format, **kwargs)
+        self.output_size = per_axis(output_size, self.rank, "output_size", self._where)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.output_of(input_shape, self.output_size, input_shape[self.channel_axis])
+
+    def window(self, input_shape: Any, output_shape: Any) -> Window | None:
+        lengths = self.spatial(input_shape)
+        axes = list(zip(lengths, self.output_size, strict=True))
+        if any(n % m for n, m in axes):
+            return None  # windows of several sizes
+        sizes = tuple(n // m for n, m in axes)
+        return Window(sizes, sizes, (0,) * self.rank)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_size": self.output_size}
+
+
+class AdaptiveAveragePooling(AdaptivePooling):
+    __doc__ = f"The mean of each part.\n\n{AdaptivePooling.__doc__}"
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return ops.adaptive_average_pool(inputs, output_size=self.output_size)
+
+
+class AdaptiveMaxPooling(AdaptivePooling):
+    __doc__ = f"The largest value of each part.\n\n{AdaptivePooling.__doc__}"
+
+    def move(self, inputs: Tensor) -> Tensor:
+        return ops.adaptive_max_pool(inputs, output_size=self.output_size)
+
+
+@register("layers")
+class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
+    rank = 1
+
+
+@register("layers")
+class AdaptiveAveragePooling2D(AdaptiveAveragePooling):
+    rank = 2
+
+
+@register("layers")
+class AdaptiveAveragePooling3D(AdaptiveAveragePooling):
+    rank = 3
+
+
+@register("layers")
+class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
+    rank = 1
+
+
+@register("layers")
+class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
+    rank = 2
+
+
+@register("layers")
+class AdaptiveMaxPooling3D(AdaptiveMaxPooling):
+    rank = 3
 
 
 @register("layers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from ..serialization import register
 from ..tensor import Tensor, wrap
 from .base import Layer
 from .input_spec import InputSpec
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 class RandomLayer(Layer):
@@ -62,9 +65,7 @@ class Dropout(RandomLayer):
         self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, **kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-            raise ValueError(f"{self._where}: rate must be between 0 and 1, received {rate!r}.")
-        self.rate = rate
+        self.rate = _rate(rate, self._where)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -76,6 +77,10 @@ class Dropout(RandomLayer):
                 n if m is None else m for n, m in zip(shape, self.noise_shape, strict=True)
             )
         kept = self.next_generator().random(shape, np.float32) >= self.rate
+        return self.dropped(inputs, kept)
+
+    def dropped(self, inputs: Tensor, kept: np.ndarray) -> Tensor:
+        """The inputs without those that are not kept."""
         return ops.dropout(inputs, wrap(kept), rate=self.rate)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -88,6 +93,24 @@ class Dropout(RandomLayer):
             "noise_shape": self.noise_shape,
             "seed": self.seed,
         }
+
+
+@register("layers")
+class AlphaDropout(Dropout):
+    """Dropout for SELU: dropped elements become ``-1.758``, and all are scaled and shifted so that
+    mean 0 and variance 1 stay what they are (Klambauer et al., 2017).
+
+    Args:
+        rate, noise_shape, seed: as for `Dropout`.
+
+    Raises:
+        ValueError: a rate outside [0, 1].
+    """
+
+    def dropped(self, inputs: Tensor, kept: np.ndarray) -> Tensor:
+        low = -_SELU_SCALE * _SELU_ALPHA
+        scale = ((1 - self.rate) * (1 + self.rate * low**2)) ** -0.5 if self.rate < 1 else 0.0
+        return ops.where(wrap(kept), inputs, low) * scale - scale * low * self.rate
 
 
 class SpatialDropout(Dropout):
@@ -215,3 +238,44 @@ class ActivityRegularization(Layer):
         config = {**super().get_config(), "l1": self.l1, "l2": self.l2}
         del config["activity_regularizer"]
         return config
+
+
+@register("layers")
+class GaussianDropout(RandomLayer):
+    """While training, inputs times normal noise of mean 1 and standard deviation
+    ``sqrt(rate / (1 - rate))``, that of dropout (Srivastava et al., 2014). Otherwise nothing.
+
+    Args:
+        rate: that of the dropout, from 0 to below 1.
+        seed: an integer, or None for a stream of its own of the global seed.
+
+    Raises:
+        ValueError: a rate outside [0, 1).
+    """
+
+    casts_integers = True
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.rate = _rate(rate, self._where)
+        if self.rate == 1:
+            raise ValueError(f"{self._where}: at rate 1 the noise would have no bounds.")
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        noise = self.next_generator().standard_normal(inputs.shape, np.float32)
+        deviation = math.sqrt(self.rate / (1 - self.rate))
+        return inputs * wrap((1 + deviation * noise).astype(inputs.dtype, copy=False))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def _rate(rate: Any, where: str) -> float:
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+        raise ValueError(f"{where}: rate must be between 0 and 1, received {rate!r}.")
+    return rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from fractions import Fraction
 from typing import Any
@@ -142,4 +143,31 @@ class Conv2DTranspose(ConvTranspose):
 
 @register("layers")
 class Conv3DTranspose(ConvTranspose):
+    __doc__ = ConvTranspose.__doc__
     rank = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: Any = "valid",
+        data_format: str | None = None,
+        output_padding: Any = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:  # the one whose arguments Keras has in this order
+        given = (filters, kernel_size, strides, padding, output_padding, data_format)
+        super().__init__(*given, *args, **kwargs)
+
+
+def _keras_order() -> inspect.Signature:
+    """The arguments of `ConvTranspose` with data_format before output_padding."""
+    signature = inspect.signature(ConvTranspose)
+    names = list(signature.parameters)
+    at = names.index("output_padding")
+    names[at : at + 2] = names[at + 1], names[at]
+    return signature.replace(parameters=[signature.parameters[name] for name in names])
+
+
+Conv3DTranspose.__signature__ = _keras_order()  # type: ignore[attr-defined]

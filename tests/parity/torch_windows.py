@@ -278,12 +278,16 @@ def scatter_positions(values: Tensor, index: Tensor, input_size: Sizes) -> Tenso
 # Resizing
 
 
-def resize(x: Tensor, size: Any, interpolation: str = "bilinear") -> Tensor:
+def resize(
+    x: Tensor, size: Any, interpolation: str = "bilinear", antialias: bool = False
+) -> Tensor:
     """Keras's "nearest" takes the pixel under the new one's centre, PyTorch's "nearest-exact"."""
-    mode = {"bilinear": "bilinear", "nearest": "nearest-exact"}[interpolation]
     if x.ndim == 3:
-        return resize(x[None], size, interpolation)[0]
-    return channels_last(F.interpolate(channels_first(x), tuple(size), mode=mode))
+        return resize(x[None], size, interpolation, antialias)[0]
+    mode: dict[str, Any] = {"mode": interpolation, "antialias": antialias}
+    if interpolation == "nearest":
+        mode = {"mode": "nearest-exact"}
+    return channels_last(F.interpolate(channels_first(x), tuple(size), **mode))
 
 
 def upsample(x: Tensor, size: Any = 2, interpolation: str = "nearest") -> Tensor:
