@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_nets import agrees_with_float64, gradients_of
 
 import gradtape as gt
 from gradtape import program
@@ -22,14 +23,6 @@ from gradtape.kernels.peak import peak
 Array = np.ndarray
 L = gt.layers
 BATCHES = (1, 2, 15, 16, 17, 31, 33, 127)
-EPS = float(np.finfo(np.float32).eps)
-
-
-def _net(layers: Callable[[Any], list[Any]], shape: tuple[int, ...], dtype: str) -> gt.Sequential:
-    gt.utils.set_random_seed(3)
-    return gt.Sequential(
-        [gt.Input(shape, dtype=dtype), *layers({"dtype": dtype}), L.Flatten(dtype=dtype)]
-    )
 
 
 #: name: the layers, the shape of a sample, and the most products in a sum of one sample.
@@ -116,53 +109,12 @@ CASES: dict[str, tuple[Callable[[Any], list[Any]], tuple[int, ...], int]] = {
 }  # fmt: skip
 
 
-def _gradients(model: gt.Sequential, x: Array, y: Array) -> tuple[Array, list[Array]]:
-    """Predictions and gradients, eagerly."""
-    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
-    predictions = model(x, training=True)
-    loss(y, predictions).backward()
-    found = [v.grad.data for v in model.trainable_variables]
-    for v in model.trainable_variables:
-        v.zero_grad()
-    return predictions.data, found
-
-
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("case", CASES)
 def test_kernels_agree_with_float64_and_stay_in_their_buffers(case: str, batch: int) -> None:
-    layers, shape, products = CASES[case]
-    single, double = (_net(layers, shape, d) for d in ("float32", "float64"))
-    double.set_weights([w.astype(np.float64) for w in single.get_weights()])
-    rng = np.random.default_rng(batch)
     if case == "batch_norm" and batch == 1:
         batch = 3  # two inputs with one pixel each have no variance to speak of
-    for v, w in zip(single.trainable_variables, double.trainable_variables, strict=True):
-        v.assign(rng.normal(size=v.shape, scale=0.5).astype(np.float32))
-        w.assign(v.data.astype(np.float64))
-    x = rng.normal(size=(batch, *shape)).astype(np.float32)
-    classes = single.output_shape[-1]
-    y = rng.integers(0, classes, batch)
-    exact, gradients = _gradients(double, x.astype(np.float64), y)
-
-    optimizer = gt.optimizers.SGD(0.0)
-    optimizer.build(single.trainable_variables)
-    update = program.Update(optimizer, single.trainable_variables)
-    graph = program.graph_of(single, shape)
-    loss = gt.losses.SparseCategoricalCrossentropy(from_logits=True)
-    step = program.Step(graph, batch, np.float32, loss, update, guard=64)
-    for _ in range(2):  # nothing may be left over from the run before
-        _, predictions = step.run(x, y)
-        step.program.check_canaries()
-    scale = 1 + np.abs(exact).max()
-    bound = 4 * np.sqrt(products) * EPS
-    assert np.abs(predictions - exact).max() <= bound * scale
-    total = step.program.gradient()
-    for variable, gradient in zip(single.trainable_variables, gradients, strict=True):
-        start = update.offsets[variable]
-        got = total[start : start + variable.size].reshape(variable.shape)
-        # every term may be as large as these; they are summed over the batch as well
-        size = np.abs(gradient).max() + scale / 4
-        assert np.abs(got - gradient).max() <= bound * size, variable.path
+    agrees_with_float64(*CASES[case], batch)
 
 
 def test_the_peak_is_a_speed() -> None:

@@ -209,7 +209,8 @@ x = np.sin(np.arange(7 * SHARD, dtype=np.float32)).reshape(7, SHARD)
 w = np.cos(np.arange(35, dtype=np.float32)).reshape(7, 5)
 out = np.empty((5, SHARD), np.float32)
 n = dict.fromkeys(products.CORRELATE, 1)
-n.update(channels=7, top=0, left=0, w_pitch=5, merged=0, relu=0, bias=0, x=x.ctypes.data)
+n.update(channels=7, x_pixel=7 * SHARD, top=0, left=0, w_pitch=5, merged=0, adds=0, relu=0)
+n.update(bias=0, x=x.ctypes.data)
 first = 0
 for rows, blocks in rows_of_tiles(5):
     n.update(out=out.ctypes.data + 4 * first * SHARD, w=w.ctypes.data + 4 * first, blocks=blocks)

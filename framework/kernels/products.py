@@ -35,7 +35,8 @@ from .tiles import (
 CORRELATE = (
     "out", "x", "w", "bias",  # addresses; bias 0: none
     "blocks",  # tiles over the output channels, each of `rows`
-    "height", "width", "channels",  # of x
+    "height", "width", "x_pixel",  # of x: pixels, and elements from one pixel to the next
+    "channels",  # those of a pixel to sum over
     "out_height", "out_width",  # pixels to compute
     "step_h", "step_w",  # pixels of x from one output to the next
     "top", "left",  # where the first tap of the first output lies in x (negative: outside)
@@ -43,6 +44,7 @@ CORRELATE = (
     "w_tap_h", "w_tap_w", "w_pitch",  # elements between taps, and between rows of the matrix
     "out_row", "out_pixel",  # elements from one output to the next
     "merged",  # whether a row of taps is one run, in x and in the weights
+    "adds",  # whether the sum begins with what is in out (and not with the bias)
     "relu",
 )  # fmt: skip
 
@@ -53,16 +55,20 @@ def _correlate(rows: int, back: bool) -> Kernel:
     @kernel
     def correlate(a):  # type: ignore[no-untyped-def]
         out, x, w, bias, blocks = a[0], a[1], a[2], a[3], a[4]
-        height, width, channels, out_height, out_width = a[5], a[6], a[7], a[8], a[9]
-        step_h, step_w, top, left = a[10], a[11], a[12], a[13]
-        taps_h, taps_w, apart_h, apart_w = a[14], a[15], a[16], a[17]
-        w_tap_h, w_tap_w, pitch = a[18], a[19], a[20]
-        out_row, out_pixel, merged, relu = a[21], a[22], a[23], a[24]
+        height, width, x_pixel, channels = a[5], a[6], a[7], a[8]
+        out_height, out_width = a[9], a[10]
+        step_h, step_w, top, left = a[11], a[12], a[13], a[14]
+        taps_h, taps_w, apart_h, apart_w = a[15], a[16], a[17], a[18]
+        w_tap_h, w_tap_w, pitch = a[19], a[20], a[21]
+        out_row, out_pixel, merged, adds, relu = a[22], a[23], a[24], a[25], a[26]
         for oh in range(out_height):
             for block in range(blocks):
                 across = block * rows * (pitch if back else 1)
                 for ow in range(out_width):
-                    if bias != 0:  # noqa: SIM108 (tiles of one type, in plain words)
+                    to = oh * out_row + ow * out_pixel + block * rows * SHARD
+                    if adds != 0:
+                        tile = tile_load(rows, out, to, SHARD)
+                    elif bias != 0:
                         tile = tile_splat(rows, bias, block * rows, 1)
                     else:
                         tile = tile_zero(rows)
@@ -80,7 +86,7 @@ def _correlate(rows: int, back: bool) -> Kernel:
                         if h < 0 or h >= height:
                             continue
                         for kw in range(first, first + taps):
-                            xi = (h * width + w0 + kw * apart_w) * channels * SHARD
+                            xi = (h * width + w0 + kw * apart_w) * x_pixel
                             wi = across + kh * w_tap_h + kw * w_tap_w
                             for i in range(run):
                                 if back:
@@ -89,7 +95,6 @@ def _correlate(rows: int, back: bool) -> Kernel:
                                     tile = tile_fma(tile, w, wi + i * pitch, 1, x, xi + i * SHARD)
                     if relu != 0:
                         tile = tile_relu(tile)
-                    to = oh * out_row + ow * out_pixel + block * rows * SHARD
                     tile_store(tile, out, to, SHARD)
 
     correlate.name = f"correlate{'_back' if back else ''}_{rows}"
@@ -112,7 +117,9 @@ def correlate_back(rows: int) -> Kernel:
 KERNEL_GRADIENT = (
     "out", "x", "g",  # addresses; out (taps_h, taps_w, channels, filters) is added to
     "row", "blocks",  # the first row of a tap's matrix (c, f), and how many tiles of `rows`
-    "height", "width", "channels", "filters",
+    "height", "width",  # of x
+    "x_pixel", "g_pixel",  # channels from one pixel of x, or of g, to the next
+    "filters",  # those of a pixel of g that this is for; rows of out are `g_pixel` apart
     "first_row", "rows_below",  # the rows of g to sum over: from, below
     "out_width",  # of g
     "step_h", "step_w", "top", "left", "taps_h", "taps_w", "apart_h", "apart_w",
@@ -140,10 +147,10 @@ def kernel_gradient(rows: int) -> Kernel:
     @kernel
     def kernel_gradient(a):  # type: ignore[no-untyped-def]
         out, x, g, row, blocks = a[0], a[1], a[2], a[3], a[4]
-        height, width, channels, filters = a[5], a[6], a[7], a[8]
-        first_row, rows_below, out_width = a[9], a[10], a[11]
-        step_h, step_w, top, left = a[12], a[13], a[14], a[15]
-        taps_h, taps_w, apart_h, apart_w, matrix = a[16], a[17], a[18], a[19], a[20]
+        height, width, x_pixel, g_pixel, filters = a[5], a[6], a[7], a[8], a[9]
+        first_row, rows_below, out_width = a[10], a[11], a[12]
+        step_h, step_w, top, left = a[13], a[14], a[15], a[16]
+        taps_h, taps_w, apart_h, apart_w, matrix = a[17], a[18], a[19], a[20], a[21]
         for kh in range(taps_h):
             h0 = top + kh * apart_h
             oh0, oh1 = _range_inside(h0, step_h, height, rows_below)
@@ -157,14 +164,14 @@ def kernel_gradient(rows: int) -> Kernel:
                         second = SHARD if f + 1 < filters else 0
                         tile = tile_zero(rows)
                         for oh in range(oh0, oh1):
-                            xi = ((oh * step_h + h0) * width + w0 + ow0 * step_w) * channels + r
-                            gi = (oh * out_width + ow0) * filters + f
+                            xi = ((oh * step_h + h0) * width + w0 + ow0 * step_w) * x_pixel + r
+                            gi = (oh * out_width + ow0) * g_pixel + f
                             for _ in range(ow0, ow1):
                                 tile = tile_outer(tile, x, xi * SHARD, g, gi * SHARD, second)
-                                xi += step_w * channels
-                                gi += filters
-                        to = ((kh * taps_w + kw) * matrix + r) * filters + f
-                        tile_totals(tile, out, to, filters, filters - f)
+                                xi += step_w * x_pixel
+                                gi += g_pixel
+                        to = ((kh * taps_w + kw) * matrix + r) * g_pixel + f
+                        tile_totals(tile, out, to, g_pixel, filters - f)
 
     kernel_gradient.name = f"kernel_gradient_{rows}"
     return kernel_gradient

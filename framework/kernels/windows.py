@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 from .native import Kernel, inlined, kernel
-from .simd import LANES, SHARD, add, broadcast, equal, greater, load, mul, select, store
+from .simd import LANES, SHARD, add, broadcast, div, equal, greater, load, mul, select, store
 
 #: The arguments of these kernels after their addresses, in order.
 WINDOWS = (
@@ -178,3 +178,35 @@ def global_average_back(a):  # type: ignore[no-untyped-def]
         share = mul(load(g, i), factor)
         for p in range(pixels):
             store(out, p * channels * SHARD + i, share)
+
+
+@kernel
+def global_maximum(a):  # type: ignore[no-untyped-def]
+    """out[c] = maximum of x[pixel, c]; a NaN is the largest. Row: out, x, pixels, channels."""
+    out, x, pixels, channels = a[0], a[1], a[2], a[3]
+    for i in range(0, channels * SHARD, LANES):
+        best = load(x, i)
+        for p in range(1, pixels):
+            v = load(x, p * channels * SHARD + i)
+            keep = select(greater(v, best), v, best)
+            best = select(equal(best, best), select(equal(v, v), keep, v), best)
+        store(out, i, best)
+
+
+@kernel
+def global_maximum_back(a):  # type: ignore[no-untyped-def]
+    """The gradient of `global_maximum`, shared by equal maxima.
+
+    Row: out, g, x, y, pixels, channels.
+    """
+    out, g, x, y, pixels, channels = a[0], a[1], a[2], a[3], a[4], a[5]
+    one, zero = broadcast(1.0), broadcast(0.0)
+    for i in range(0, channels * SHARD, LANES):
+        best, count = load(y, i), broadcast(0.0)
+        for p in range(pixels):
+            here = equal(load(x, p * channels * SHARD + i), best)
+            count = add(count, select(here, one, zero))
+        share = div(load(g, i), count)
+        for p in range(pixels):
+            at = p * channels * SHARD + i
+            store(out, at, select(equal(load(x, at), best), share, zero))

@@ -12,7 +12,18 @@ step          training, testing, predicting
 
 from __future__ import annotations
 
-from . import normalizing, products, shaping, translations  # noqa: F401  (they register)
+from . import (  # noqa: F401  (they register)
+    channelwise,
+    convolving,
+    local,
+    moving,
+    normalizing,
+    pooling,
+    products,
+    scaling,
+    shaping,
+    translations,
+)
 from .graph import NotNative, graph_of, reasons
 from .native import Native, enabled
 from .optimizing import Update

@@ -20,6 +20,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..kernels.native import Kernel
 
 #: Elements between the starts of buffers: one cache line.
@@ -104,6 +106,7 @@ class Build:
     def __init__(self) -> None:
         self.phases: list[Phase] = []
         self.buffers: list[Buffer] = []
+        self.constants: list[np.ndarray] = []
         self.note = ""
 
     def buffer(self, size: int, name: str, kind: str = "thread", width: int = 4) -> Buffer:
@@ -115,6 +118,11 @@ class Build:
         made = Buffer(size, "fixed", name, address)
         self.buffers.append(made)
         return made
+
+    def constant(self, array: np.ndarray) -> Buffer:
+        """A contiguous array, which is kept as long as the program."""
+        self.constants.append(array)
+        return self.fixed(array.ctypes.data, array.nbytes // 4, "a constant")
 
     def begin(self, per_shard: bool) -> Phase:
         """Start a phase; what follows waits for everything before."""

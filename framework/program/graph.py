@@ -187,6 +187,8 @@ def _put_border(graph: Graph) -> None:
     if len(readers) != 1 or readers[0].op != "conv" or graph.shapes[0][-1] > 4:
         return
     node = readers[0]
+    if len(node.settings["padding"]) != 2:
+        return
     border = node.settings["padding"]
     height, width, channels = graph.shapes[0]
     graph.border = border

@@ -7,12 +7,27 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import ops
-from ..kernels import loss, normalize, pointwise, products, shards, updates, windows, winograd
+from ..kernels import (
+    channelwise,
+    loss,
+    moving,
+    normalize,
+    pointwise,
+    products,
+    scaling,
+    shards,
+    updates,
+    windows,
+    winograd,
+)
 from ..kernels.native import Kernel
 from ..kernels.simd import TILE_ROWS
 from ..tensor import tensor
 
-_ROOMS = (loss, normalize, pointwise, products, shards, updates, windows, winograd)
+_ROOMS = (
+    channelwise, loss, moving, normalize, pointwise, products, scaling, shards, updates, windows,
+    winograd,
+)  # fmt: skip
 _BY_ROWS = (
     products.correlate,
     products.correlate_back,
@@ -21,7 +36,14 @@ _BY_ROWS = (
     winograd.multiply,
     winograd.multiply_gradient,
 )
-_BY_SIZE = (windows.average, windows.average_back, windows.maximum, windows.maximum_back)
+_BY_SIZE = (
+    (windows.average, (2, 0)),
+    (windows.average_back, (2, 0)),
+    (windows.maximum, (2, 0)),
+    (windows.maximum_back, (2, 0)),
+    (channelwise.forward, (3, 0)),
+    (channelwise.back, (3, 0)),
+)
 
 
 def usual_kernels() -> Iterator[Kernel]:
@@ -32,9 +54,9 @@ def usual_kernels() -> Iterator[Kernel]:
     for made in _BY_ROWS:
         for rows in range(TILE_ROWS, 0, -1):
             yield made(rows)
-    for made in _BY_SIZE:
-        yield made(2)
-        yield made(0)
+    for made, sizes in _BY_SIZE:
+        for size in sizes:
+            yield made(size)
 
 
 def warmup(each: Callable[[Kernel], None] | None = None) -> int:

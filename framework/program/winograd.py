@@ -30,7 +30,10 @@ def set_winograd(enabled: bool) -> None:
 
 def pays(low: Lowering, node: Node) -> bool:
     """Whether this form is possible for a convolution, and faster."""
-    taps_h, taps_w, channels, filters = node.variables["kernel"].shape
+    if len(node.settings["taps"]) != 2 or node.settings["groups"] != 1:
+        return False
+    taps_h, taps_w = node.settings["taps"]
+    channels, filters = node.variables["kernel"].shape[-2:]
     height, width, _ = low.graph.shapes[node.output]
     return (
         _enabled

@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
-from . import activations, merging, models, reshaping, varying, windowed  # noqa: F401
+from . import (  # noqa: F401
+    activations,
+    merging,
+    models,
+    pooling,
+    reshaping,
+    varying,
+    windowed,
+)

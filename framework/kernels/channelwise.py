@@ -1,0 +1,153 @@
+"""Depthwise convolution on batch-innermost arrays ``(H, W, C, SHARD)``: each channel by itself.
+
+There is one product for each number that is loaded, so memory sets the pace and no tiles of
+channels would help; the sums of a pixel go straight along the channels. Taps outside the image are
+skipped. Filter ``c multiplier + m`` belongs to channel c.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from .native import Kernel, inlined, kernel
+from .simd import (
+    LANES,
+    SHARD,
+    add,
+    broadcast,
+    fma,
+    load,
+    load_scalar,
+    maximum,
+    store,
+    store_scalar,
+    total,
+)
+
+#: The arguments of `forward` and `back`, in order; see `products.CORRELATE`.
+CHANNELWISE = (
+    "out", "x", "w", "bias",
+    "height", "width", "channels", "multiplier",
+    "out_height", "out_width", "step_h", "step_w", "top", "left",
+    "taps_h", "taps_w", "apart_h", "apart_w", "w_tap_h", "w_tap_w",
+    "out_row", "out_pixel", "relu",
+)  # fmt: skip
+
+
+@inlined
+def _taps_inside(start, apart, taps, length):  # type: ignore[no-untyped-def]
+    """Which taps t have 0 <= start + apart t < length: first, below."""
+    first = (-start + apart - 1) // apart if start < 0 else 0
+    below = (length - 1 - start) // apart + 1 if start < length else 0
+    return first, min(below, taps)
+
+
+def _channelwise(size: int, back: bool) -> Kernel:
+    @kernel
+    def channelwise(a):  # type: ignore[no-untyped-def]
+        out, x, w, bias = a[0], a[1], a[2], a[3]
+        height, width, channels, multiplier = a[4], a[5], a[6], a[7]
+        out_height, out_width, step_h, step_w, top, left = a[8], a[9], a[10], a[11], a[12], a[13]
+        taps_h, taps_w, apart_h, apart_w = a[14], a[15], a[16], a[17]
+        w_tap_h, w_tap_w, out_row, out_pixel, relu = a[18], a[19], a[20], a[21], a[22]
+        pixel = (channels * multiplier if back else channels) * SHARD
+        # The way back sums the filters of a channel; the way there has a sum for each.
+        sums, parts = (1, multiplier) if back else (multiplier, 1)
+        for oh in range(out_height):
+            above = oh * step_h + top
+            h0, h1 = _taps_inside(above, apart_h, taps_h, height)
+            for ow in range(out_width):
+                before = ow * step_w + left
+                w0, w1 = _taps_inside(before, apart_w, taps_w, width)
+                whole = h1 - h0 == size and w1 - w0 == size
+                first = (above * width + before) * pixel
+                row, step = apart_h * width * pixel, apart_w * pixel
+                k = 0
+                to = oh * out_row + ow * out_pixel
+                for c in range(channels):
+                    for _ in range(sums):
+                        low = broadcast(load_scalar(bias, k)) if bias != 0 else broadcast(0.0)
+                        high = low
+                        for _ in range(parts):
+                            at = first + (k if back else c) * SHARD
+                            if size and whole:
+                                for kh in range(size):
+                                    j = k + kh * w_tap_h
+                                    for kw in range(size):
+                                        v = broadcast(load_scalar(w, j + kw * w_tap_w))
+                                        i = at + kh * row + kw * step
+                                        low = fma(v, load(x, i), low)
+                                        high = fma(v, load(x, i + LANES), high)
+                            else:
+                                for kh in range(h0, h1):
+                                    j = k + kh * w_tap_h
+                                    for kw in range(w0, w1):
+                                        v = broadcast(load_scalar(w, j + kw * w_tap_w))
+                                        i = at + kh * row + kw * step
+                                        low = fma(v, load(x, i), low)
+                                        high = fma(v, load(x, i + LANES), high)
+                            k += 1
+                        if relu != 0:
+                            low = maximum(low, broadcast(0.0))
+                            high = maximum(high, broadcast(0.0))
+                        store(out, to, low)
+                        store(out, to + LANES, high)
+                        to += SHARD
+
+    channelwise.name = f"channelwise{'_back' if back else ''}{f'_{size}' if size else ''}"
+    return channelwise
+
+
+@functools.cache
+def forward(size: int = 0) -> Kernel:
+    """Each channel with its kernels; with a size, for kernels of so many taps each way."""
+    return _channelwise(size, back=False)
+
+
+@functools.cache
+def back(size: int = 0) -> Kernel:
+    """Each channel the sum over its kernels: the gradient for x."""
+    return _channelwise(size, back=True)
+
+
+@inlined
+def _places_inside(start, step, length, count):  # type: ignore[no-untyped-def]
+    """Which i in 0..count-1 have 0 <= start + i step < length: first, below."""
+    first = (-start + step - 1) // step if start < 0 else 0
+    below = (length - 1 - start) // step + 1 if start < length else 0
+    return first, min(below, count)
+
+
+@kernel
+def kernel_gradient(a):  # type: ignore[no-untyped-def]
+    """``out[tap, c, m] += sum of x[pixel + tap, c] g[pixel, c, m]`` over pixels and images.
+
+    Row: out, x, g, height, width, channels, multiplier, out_height, out_width, step_h, step_w,
+    top, left, taps_h, taps_w, apart_h, apart_w.
+    """
+    out, x, g, height, width, channels, multiplier = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
+    out_height, out_width, step_h, step_w, top, left = a[7], a[8], a[9], a[10], a[11], a[12]
+    taps_h, taps_w, apart_h, apart_w = a[13], a[14], a[15], a[16]
+    filters = channels * multiplier
+    for kh in range(taps_h):
+        above = top + kh * apart_h
+        h0, h1 = _places_inside(above, step_h, height, out_height)
+        for kw in range(taps_w):
+            before = left + kw * apart_w
+            w0, w1 = _places_inside(before, step_w, width, out_width)
+            k = 0
+            for c in range(channels):
+                for _ in range(multiplier):
+                    low, high = broadcast(0.0), broadcast(0.0)
+                    for oh in range(h0, h1):
+                        xi = ((oh * step_h + above) * width + w0 * step_w + before) * channels + c
+                        gi = (oh * out_width + w0) * filters + k
+                        for _ in range(w0, w1):
+                            i, j = xi * SHARD, gi * SHARD
+                            low = fma(load(x, i), load(g, j), low)
+                            high = fma(load(x, i + LANES), load(g, j + LANES), high)
+                            xi += step_w * channels
+                            gi += filters
+                    to = (kh * taps_w + kw) * filters + k
+                    store_scalar(out, to, load_scalar(out, to) + total(add(low, high)))
+                    k += 1

@@ -1,0 +1,133 @@
+"""Lowerings of pooling.
+
+Windows are two-dimensional; axes in front of theirs are more images. A window along a third axis is
+a node of its own: the largest of the largest and the mean of the means are those of the whole box.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..kernels import pointwise, windows
+from ..kernels.simd import SHARD
+from .build import Buffer, Ref
+from .graph import Node
+from .lowering import Lowering, OpLowering, lowers
+
+
+def _window_numbers(low: Lowering, node: Node) -> tuple[int, list[int]]:
+    """The size that a kernel is made for (0: none fits), and the arguments `WINDOWS`."""
+    *_, height, width, channels = low.graph.shapes[node.inputs[0]]
+    *_, out_height, out_width, _ = low.graph.shapes[node.output]
+    size, step = node.settings["size"], node.settings["strides"]
+    (top, bottom), (left, right) = node.settings["padding"]
+    plain = size == step and size[0] == size[1] <= 3 and not (top + bottom + left + right)
+    covers = (out_height * size[0], out_width * size[1]) == (height, width)
+    numbers = [height, width, channels, out_height, out_width, *size, *step, -top, -left]
+    return (size[0] if plain and covers else 0), numbers
+
+
+class _Pooling(OpLowering):
+    there: Any
+    back: Any
+
+    @staticmethod
+    def _image(low: Lowering, value: int, buffer: Buffer, number: int) -> Ref:
+        """One of the images of a value."""
+        size = math.prod(low.graph.shapes[value][-3:]) * SHARD
+        return buffer.at(number * size, size)
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        made_for, numbers = _window_numbers(low, node)
+        x, out = low.values[node.inputs[0]], low.output(node)
+        for i in range(math.prod(low.graph.shapes[node.output][:-3])):
+            places = (self._image(low, v, b, i) for v, b in self._there(node, out, x))
+            low.build.emit(self.there(made_for), *places, *numbers)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        made_for, numbers = _window_numbers(low, node)
+
+        def emit(out: Buffer) -> None:
+            if not made_for:
+                low.build.emit(pointwise.fill, out, low.size(node.inputs[0]), 0)
+            for i in range(math.prod(low.graph.shapes[node.output][:-3])):
+                places = (self._image(low, v, b, i) for v, b in self._back(low, node, out))
+                low.build.emit(self.back(made_for), *places, *numbers)
+
+        low.give(node.inputs[0], emit)
+
+    @staticmethod
+    def _there(node: Node, out: Buffer, x: Buffer) -> list[tuple[int, Buffer]]:
+        return [(node.output, out), (node.inputs[0], x)]
+
+    @staticmethod
+    def _back(low: Lowering, node: Node, out: Buffer) -> list[tuple[int, Buffer]]:
+        """The values whose memory the way back takes, in the kernel's order."""
+        return [(node.inputs[0], out), (node.output, low.gradients[node.output])]
+
+
+@lowers("average_pool")
+class AveragePool(_Pooling):
+    """The mean of each window."""
+
+    there, back = staticmethod(windows.average), staticmethod(windows.average_back)
+
+
+@lowers("max_pool")
+class MaxPool(_Pooling):
+    """The largest of each window."""
+
+    reads_input = reads_output = True
+    there, back = staticmethod(windows.maximum), staticmethod(windows.maximum_back)
+
+    @staticmethod
+    def _back(low: Lowering, node: Node, out: Buffer) -> list[tuple[int, Buffer]]:
+        x, y = node.inputs[0], node.output
+        return [*_Pooling._back(low, node, out), (x, low.values[x]), (y, low.values[y])]
+
+
+@lowers("global_average")
+class GlobalAverage(OpLowering):
+    """The mean of each channel."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        *pixels, channels = low.graph.shapes[node.inputs[0]]
+        x = low.values[node.inputs[0]]
+        low.build.emit(windows.global_average, low.output(node), x, math.prod(pixels), channels)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        *pixels, channels = low.graph.shapes[node.inputs[0]]
+        g = low.gradients[node.output]
+        low.give(
+            node.inputs[0],
+            lambda out: low.build.emit(
+                windows.global_average_back, out, g, math.prod(pixels), channels
+            ),
+        )
+
+
+@lowers("global_max")
+class GlobalMax(OpLowering):
+    """The largest of each channel; equal ones share the gradient."""
+
+    reads_input = reads_output = True
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        *pixels, channels = low.graph.shapes[node.inputs[0]]
+        x = low.values[node.inputs[0]]
+        low.build.emit(windows.global_maximum, low.output(node), x, math.prod(pixels), channels)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        *pixels, channels = low.graph.shapes[node.inputs[0]]
+        g, x, y = (
+            low.gradients[node.output],
+            low.values[node.inputs[0]],
+            low.values[node.output],
+        )
+        low.give(
+            node.inputs[0],
+            lambda out: low.build.emit(
+                windows.global_maximum_back, out, g, x, y, math.prod(pixels), channels
+            ),
+        )

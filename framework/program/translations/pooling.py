@@ -1,0 +1,52 @@
+"""Pooling, over windows and over everything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..graph import Graph, Shape, layer_names
+from .layouts import channels_last
+from .windowed import window
+
+
+def _axes(kind: str, *ranks: int) -> list[str]:
+    return [f"{kind}{rank}D" for rank in ranks]
+
+
+@layer_names(*_axes("MaxPooling", 1, 2, 3), *_axes("AveragePooling", 1, 2, 3))
+@channels_last
+def _pooling(layer: Any, graph: Graph, x: int) -> int:
+    op = "max_pool" if type(layer).__name__.startswith("Max") else "average_pool"
+    shape = graph.shapes[x]
+    settings, lengths = window(layer, shape, "pool_size", layer.pool_size)
+    axes = list(zip(settings["pool_size"], settings["strides"], settings["padding"], strict=True))
+    axes = [(1, 1, (0, 0))] * (2 - len(axes)) + axes
+
+    def pooled(x: int, image: Shape, result: Shape, which: Any) -> int:
+        x = _as(graph, x, image, layer)
+        size, strides, padding = zip(*which, strict=True)
+        return graph.add(op, (x,), result, layer.name, size=size, strides=strides, padding=padding)
+
+    *lead, height, width, channels = (1, *shape) if len(shape) == 2 else shape
+    out_height, out_width = (1, *lengths)[-2:]
+    plane = (out_height, out_width, channels)
+    x = pooled(x, (*lead, height, width, channels), (*lead, *plane), axes[-2:])
+    if lead:
+        pixels = out_height * out_width
+        along = [axes[0], (1, 1, (0, 0))]
+        x = pooled(x, (*lead, pixels, channels), (lengths[0], pixels, channels), along)
+    return _as(graph, x, (*lengths, channels), layer)
+
+
+def _as(graph: Graph, x: int, shape: Shape, layer: Any) -> int:
+    """The value under another shape."""
+    return x if graph.shapes[x] == shape else graph.add("reshape", (x,), shape, layer.name)
+
+
+@layer_names(*_axes("GlobalAveragePooling", 1, 2, 3), *_axes("GlobalMaxPooling", 1, 2, 3))
+@channels_last
+def _global(layer: Any, graph: Graph, x: int) -> int:
+    op = "global_max" if type(layer).__name__.startswith("GlobalMax") else "global_average"
+    *pixels, channels = graph.shapes[x]
+    shape = (*[1] * len(pixels), channels) if layer.keepdims else (channels,)
+    return graph.add(op, (x,), shape, layer.name)
