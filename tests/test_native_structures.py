@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from native_nets import Layers, agrees_with_float64
 
 import gradtape as gt
+from gradtape import program
 
 Array = np.ndarray
 L = gt.layers
@@ -192,6 +195,19 @@ CASES: dict[str, tuple[Layers, tuple[int, ...], int]] = {
                    L.Rescaling(0.3, **d), L.Identity(**d)],
         (3, 4, 2), 30,
     ),
+    "normalization": (
+        lambda d: [
+            L.Normalization(mean=[1.0, -3.0], variance=[4.0, 0.25], **d),
+            L.Conv2D(3, 1, **d),
+            L.Normalization(axis=(1, 3), mean=np.arange(9.0).reshape(3, 3), variance=2.0, **d),
+            L.Normalization(axis=None, mean=0.5, variance=3.0, invert=True, **d),
+        ],
+        (3, 4, 2), 60,
+    ),
+    "dense_along": (
+        lambda d: [L.Dense(3, activation="relu", **d), L.Dense(4, activation="tanh", **d)],
+        (2, 3, 4, 2), 30,
+    ),
     "channels_first": (
         lambda d: [
             L.Conv2D(3, 2, data_format="channels_first", activation="relu", **d),
@@ -218,3 +234,141 @@ CASES: dict[str, tuple[Layers, tuple[int, ...], int]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_layers_agree_with_float64_and_stay_in_their_buffers(case: str, batch: int) -> None:
     agrees_with_float64(*CASES[case], batch)
+
+
+def _nets() -> dict[str, Any]:
+    """Nets with everything above, with a class for each of ten labels."""
+    first = {"data_format": "channels_first"}
+
+    def ended(*layers: Any) -> gt.Sequential:
+        gt.utils.set_random_seed(5)
+        return gt.Sequential([*layers, L.Flatten(), L.Dense(10, activation="softmax")])
+
+    return {
+        "mobile": lambda: ended(
+            gt.Input((9, 8, 3)),
+            L.Rescaling(0.5),
+            L.ZeroPadding2D(1),
+            L.Conv2D(8, 3, strides=2, activation="relu"),
+            L.DepthwiseConv2D(3, padding="same", activation="relu"),
+            L.Conv2D(12, 3, groups=4, padding="same", activation="relu"),
+            L.SeparableConv2D(10, 3, padding="same", activation="tanh"),
+            L.GlobalMaxPooling2D(),
+        ),
+        "decoder": lambda: ended(
+            gt.Input((6,)),
+            L.Dense(24, activation="relu"),
+            L.Reshape((2, 3, 4)),
+            L.Conv2DTranspose(6, 3, strides=2, padding="same", activation="relu"),
+            L.UpSampling2D(2, interpolation="bilinear"),
+            L.Cropping2D(1),
+            L.LocallyConnected2D(3, 2, strides=2),
+        ),
+        "signal": lambda: ended(
+            gt.Input((20, 3)),
+            L.Conv1D(8, 3, padding="causal", dilation_rate=2, activation="relu"),
+            L.MaxPooling1D(2),
+            L.SeparableConv1D(6, 3, activation="relu"),
+            L.Conv1DTranspose(4, 2, strides=2),
+            L.Permute((2, 1)),
+            L.AveragePooling1D(2, padding="same"),
+        ),
+        "volume": lambda: ended(
+            gt.Input((3, 5, 4, 6), name="volume"),
+            L.Conv3D(4, (3, 2, 3), padding="same", activation="relu", **first),
+            L.MaxPooling3D((2, 2, 3), **first),
+            L.UpSampling3D((1, 2, 1), **first),
+            L.Conv3DTranspose(3, 2, **first),
+        ),
+    }
+
+
+NETS = _nets()
+
+
+def _compiled(name: str) -> Any:
+    model = NETS[name]()
+    model.compile(gt.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    return model
+
+
+def _batch(model: Any, batch: int, seed: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, *model.input_shape[1:])).astype(np.float32)
+    return x, rng.integers(0, 10, batch)
+
+
+@pytest.mark.parametrize("batch", [5, 33])
+@pytest.mark.parametrize("name", NETS)
+def test_nets_replay_as_they_run_for_five_steps(name: str, batch: int) -> None:
+    native, eager = _compiled(name), _compiled(name)
+    eager._native = False
+    for seed in range(5):
+        x, y = _batch(native, batch, seed)
+        expected = eager.train_on_batch(x, y)
+        assert native.train_on_batch(x, y) == pytest.approx(expected, rel=2e-5)
+    assert native._native.reason is None
+    for v, w in zip(native.get_weights(), eager.get_weights(), strict=True):
+        np.testing.assert_allclose(v, w, rtol=0, atol=1e-5)
+    x, _ = _batch(native, batch, 9)
+    np.testing.assert_allclose(native.predict(x), eager.predict(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_structures_are_the_same_bits_for_any_number_of_threads(name: str) -> None:
+    results = []
+    for workers in (1, 2, 3, 4):
+        model = _compiled(name)
+        variables = model.trainable_variables
+        model.optimizer.build(variables)
+        update = program.Update(model.optimizer, variables)
+        graph = program.graph_of(model, model.input_shape[1:])
+        step = program.Step(graph, 70, np.float32, model._scores.loss, update, workers)
+        losses = [step.run(*_batch(model, 70, seed))[0] for seed in range(3)]
+        results.append((losses, model.get_weights()))
+    for losses, weights in results[1:]:
+        assert losses == results[0][0]
+        for a, b in zip(weights, results[0][1], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_two_cards_of_alexnet_are_native() -> None:
+    model = gt.models.AlexNet(
+        (67, 67, 3), classes=10, groups=2, normalization=False, width=1 / 16, dropout=0
+    )
+    assert {why for _, why in program.reasons(model, (67, 67, 3))} == {None}
+
+
+def test_normalization_that_adapts_again_is_noticed() -> None:
+    model = gt.Sequential([gt.Input((4,)), L.Normalization(), L.Dense(2)])
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20, 4)).astype(np.float32)
+    for scale in (1.0, 3.0):
+        model.layers[0].adapt(scale * x + scale)
+        expected = model(x).data
+        np.testing.assert_allclose(model.predict(x), expected, atol=1e-5)
+    assert model._native.reason is None
+
+
+def test_channels_first_costs_no_moves_between_layers() -> None:
+    first = {"data_format": "channels_first"}
+    layers = [L.Conv2D(3, 2, **first), L.MaxPooling2D(2, **first), L.Conv2D(4, 2, **first)]
+    model = gt.Sequential([gt.Input((2, 9, 8)), *layers])
+    moves = [n for n in program.graph_of(model, (2, 9, 8)).nodes if n.op == "move"]
+    assert len(moves) == 2  # in and out
+
+
+def test_all_of_a_repeated_maximum_share_its_gradient() -> None:
+    layers = lambda d: [L.Conv1D(2, 1, activation="relu", **d), L.GlobalMaxPooling1D(**d)]  # noqa: E731
+    native, eager = (gt.Sequential([gt.Input((6, 1)), *layers({}), L.Dense(3)]) for _ in range(2))
+    eager.set_weights(native.get_weights())
+    x = np.repeat([[1.0, -1.0, 1.0, 0.5, 1.0, -1.0]], 3, axis=0)[..., None].astype(np.float32)
+    for model in (native, eager):
+        model.compile(gt.optimizers.SGD(0.1), gt.losses.MeanSquaredError())
+    eager._native = False
+    for _ in range(3):
+        values = [m.train_on_batch(x, np.ones((3, 3), np.float32)) for m in (native, eager)]
+        assert values[0] == pytest.approx(values[1], rel=1e-5)
+    assert native._native.reason is None
+    for v, w in zip(native.get_weights(), eager.get_weights(), strict=True):
+        np.testing.assert_allclose(v, w, atol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .native import Kernel, kernel, load_int
-from .simd import LANES, SHARD, add, broadcast, fma, load, load_scalar, store, sub
+from .simd import LANES, SHARD, add, broadcast, fma, load, load_scalar, store
 
 #: Axes that `move` goes over, besides the run of neighbours.
 AXES = 5
@@ -44,38 +44,38 @@ move_add = _move("move_add", adds=True)
 
 @kernel
 def blend(a):  # type: ignore[no-untyped-def]
-    """Each place along an axis a mean of two of x: ``out[o, i] = x[o, p] + w (x[o, q] - x[o, p])``.
+    """Each place along an axis a weighted sum of places of x:
+    ``out[o, i] = sum over t of w[i, t] x[o, places[i, t]]``.
 
     Row: out, x, before (places before the axis), length of out, length of x, run (elements after
-    the axis), places (int64 pairs p, q), weights (w).
+    the axis), taps, places (int64), weights.
     """
     out, x, before, length, x_length, run = a[0], a[1], a[2], a[3], a[4], a[5] * SHARD
-    places, weights = a[6], a[7]
+    taps, places, weights = a[6], a[7], a[8]
     for o in range(before):
         for i in range(length):
-            p = (o * x_length + load_int(places, 2 * i)) * run
-            q = (o * x_length + load_int(places, 2 * i + 1)) * run
-            w, to = broadcast(load_scalar(weights, i)), (o * length + i) * run
+            to = (o * length + i) * run
             for j in range(0, run, LANES):
-                v = load(x, p + j)
-                store(out, to + j, fma(w, sub(load(x, q + j), v), v))
+                total = broadcast(0.0)
+                for t in range(i * taps, (i + 1) * taps):
+                    at = (o * x_length + load_int(places, t)) * run
+                    total = fma(broadcast(load_scalar(weights, t)), load(x, at + j), total)
+                store(out, to + j, total)
 
 
 @kernel
 def blend_back(a):  # type: ignore[no-untyped-def]
     """The gradient of `blend`, added to out.
 
-    Row: out, g, before, length of g, length of out, run, places, weights.
+    Row: out, g, before, length of g, length of out, run, taps, places, weights.
     """
     out, g, before, length, out_length, run = a[0], a[1], a[2], a[3], a[4], a[5] * SHARD
-    places, weights = a[6], a[7]
+    taps, places, weights = a[6], a[7], a[8]
     for o in range(before):
         for i in range(length):
-            p = (o * out_length + load_int(places, 2 * i)) * run
-            q = (o * out_length + load_int(places, 2 * i + 1)) * run
-            w, at = broadcast(load_scalar(weights, i)), (o * length + i) * run
-            rest = sub(broadcast(1.0), w)
-            for j in range(0, run, LANES):
-                v = load(g, at + j)
-                store(out, p + j, fma(rest, v, load(out, p + j)))
-                store(out, q + j, fma(w, v, load(out, q + j)))
+            at = (o * length + i) * run
+            for t in range(i * taps, (i + 1) * taps):
+                to = (o * out_length + load_int(places, t)) * run
+                w = broadcast(load_scalar(weights, t))
+                for j in range(0, run, LANES):
+                    store(out, to + j, fma(w, load(g, at + j), load(out, to + j)))

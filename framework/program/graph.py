@@ -123,6 +123,7 @@ def graph_of(model: Any, sample: Shape, training: bool = True) -> Graph:
     """
     graph = Graph([tuple(sample)], training)
     graph.output = translate(model, graph, 0)
+    _drop_unread(graph)
     _put_border(graph)
     return graph
 
@@ -179,6 +180,13 @@ def _covered(layer: Any, graph: Graph, value: Any) -> int:
     else:
         layer.check_input((1, *graph.shapes[value]))
     return translation(layer, graph, value)
+
+
+def _drop_unread(graph: Graph) -> None:
+    """Leave out elements that were moved and then moved back."""
+    for node in reversed(graph.nodes.copy()):
+        if node.op == "move" and node.output != graph.output and not graph.consumers(node.output):
+            graph.nodes.remove(node)
 
 
 def _put_border(graph: Graph) -> None:

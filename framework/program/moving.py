@@ -15,7 +15,6 @@ import numpy as np
 from ..kernels import moving, pointwise
 from ..kernels.native import Kernel
 from ..kernels.simd import SHARD
-from ..ops.resize import interpolation_matrix
 from .build import Buffer
 from .graph import Node, Shape
 from .lowering import Lowering, OpLowering, lowers
@@ -144,28 +143,34 @@ class Moving(OpLowering):
         low.give(node.inputs[0], lambda out: back.emit(low, out, g))
 
 
+#: For each place along an axis, the places that it is a weighted sum of, and their weights.
+Blending = tuple[tuple[tuple[int, float], ...], ...]
+
+
+def blending(matrix: np.ndarray) -> Blending:
+    """The entries that are not zero of weights (new length, length)."""
+    return tuple(
+        tuple((int(i), float(row[i])) for i in np.flatnonzero(row)) for row in np.asarray(matrix)
+    )
+
+
 @lowers("blend")
 class Blend(OpLowering):
-    """Linear interpolation along one axis, from tables of two places and a weight."""
+    """Every place along one axis a weighted sum of places."""
 
     @staticmethod
-    def _tables(low: Lowering, node: Node) -> tuple[int, list[Buffer]]:
-        """Elements after the axis, places and weights."""
-        x, axis = low.graph.shapes[node.inputs[0]], node.settings["axis"]
-        weights = interpolation_matrix(x[axis], low.graph.shapes[node.output][axis])
-        first = (weights > 0).argmax(axis=1)
-        second = np.minimum(first + 1, x[axis] - 1)
-        share = np.where(second > first, weights[np.arange(len(first)), second], 0)
-        places = np.stack([first, second], axis=1).astype(np.int64)
-        kept = [low.build.constant(a) for a in (places, share.astype(np.float32))]
-        return math.prod(x[axis + 1 :]), kept
-
-    def _emit(self, low: Lowering, node: Node, kernel: Kernel, out: Buffer, x: Buffer) -> None:
-        run, tables = self._tables(low, node)
-        axis = node.settings["axis"]
-        length, whole = (low.graph.shapes[v] for v in (node.output, node.inputs[0]))
-        before = math.prod(whole[:axis])
-        low.build.emit(kernel, out, x, before, length[axis], whole[axis], run, *tables)
+    def _emit(low: Lowering, node: Node, kernel: Kernel, out: Buffer, x: Buffer) -> None:
+        sums: Blending = node.settings["sums"]
+        taps = max(1, *(len(terms) for terms in sums))
+        places = np.zeros((len(sums), taps), np.int64)
+        weights = np.zeros((len(sums), taps), np.float32)
+        for i, terms in enumerate(sums):
+            for t, (place, weight) in enumerate(terms):
+                places[i, t], weights[i, t] = place, weight
+        shape, axis = low.graph.shapes[node.inputs[0]], node.settings["axis"]
+        before, run = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+        tables = [low.build.constant(table) for table in (places, weights)]
+        low.build.emit(kernel, out, x, before, len(sums), shape[axis], run, taps, *tables)
 
     def forward(self, low: Lowering, node: Node) -> None:
         self._emit(low, node, moving.blend, low.output(node), low.values[node.inputs[0]])

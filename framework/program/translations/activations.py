@@ -6,15 +6,17 @@ from typing import Any
 
 from ...tape import OPS
 from ..graph import Graph, NotNative, layer_names
+from .layouts import along_channels
 
 
 @layer_names("Dense")
 def _dense(layer: Any, graph: Graph, x: int) -> int:
-    if len(graph.shapes[x]) != 1:
-        raise NotNative(f"Dense {layer.name!r} is applied along {graph.shapes[x]}")
     variables = {"kernel": layer.kernel, "bias": layer.bias}
     relu = is_op(layer, "relu")
-    x = graph.add("dense", (x,), (layer.kernel.shape[1],), layer.name, variables, relu=relu)
+    if len(graph.shapes[x]) == 1:
+        x = graph.add("dense", (x,), (layer.kernel.shape[1],), layer.name, variables, relu=relu)
+    else:
+        x = along_channels(graph, x, layer.name, variables, relu)
     return activated(layer, graph, x, done="relu")
 
 

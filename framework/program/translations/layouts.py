@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-from ..graph import Graph
-from ..moving import Move
+import numpy as np
+
+from ..graph import Graph, Shape
+from ..moving import Move, blending
 
 Translation = Callable[[Any, Graph, int], int]
 
@@ -41,3 +44,39 @@ def channels_last(translation: Translation) -> Translation:
         return permuted(graph, y, (rank, *range(rank)), layer.name) if rank else y
 
     return translate
+
+
+def reshaped(graph: Graph, x: int, shape: Shape, layer: str) -> int:
+    """The value under another shape."""
+    return x if graph.shapes[x] == shape else graph.add("reshape", (x,), shape, layer)
+
+
+def blended(graph: Graph, x: int, axis: int, weights: np.ndarray, layer: str) -> int:
+    """Each place along an axis a sum of places, with weights (new length, length)."""
+    shape = graph.shapes[x]
+    target = (*shape[:axis], len(weights), *shape[axis + 1 :])
+    return graph.add("blend", (x,), target, layer, axis=axis, sums=blending(weights))
+
+
+def along_channels(
+    graph: Graph, x: int, layer: str, variables: dict[str, Any], relu: bool = False
+) -> int:
+    """A matrix, and a bias, applied to the channels of each place: a convolution of one tap."""
+    *places, channels = graph.shapes[x]
+    image = (math.prod(places[:-1]), *places[-1:])
+    x = reshaped(graph, x, (*image, channels), layer)
+    filters = variables["kernel"].shape[-1]
+    x = graph.add(
+        "conv",
+        (x,),
+        (*image, filters),
+        layer,
+        variables,
+        taps=(1, 1),
+        strides=(1, 1),
+        padding=((0, 0), (0, 0)),
+        dilation=(1, 1),
+        groups=1,
+        relu=relu,
+    )
+    return reshaped(graph, x, (*places, filters), layer)

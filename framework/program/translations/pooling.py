@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..graph import Graph, Shape, layer_names
-from .layouts import channels_last
+from .layouts import channels_last, reshaped
 from .windowed import window
 
 
@@ -23,7 +23,7 @@ def _pooling(layer: Any, graph: Graph, x: int) -> int:
     axes = [(1, 1, (0, 0))] * (2 - len(axes)) + axes
 
     def pooled(x: int, image: Shape, result: Shape, which: Any) -> int:
-        x = _as(graph, x, image, layer)
+        x = reshaped(graph, x, image, layer.name)
         size, strides, padding = zip(*which, strict=True)
         return graph.add(op, (x,), result, layer.name, size=size, strides=strides, padding=padding)
 
@@ -35,12 +35,7 @@ def _pooling(layer: Any, graph: Graph, x: int) -> int:
         pixels = out_height * out_width
         along = [axes[0], (1, 1, (0, 0))]
         x = pooled(x, (*lead, pixels, channels), (lengths[0], pixels, channels), along)
-    return _as(graph, x, (*lengths, channels), layer)
-
-
-def _as(graph: Graph, x: int, shape: Shape, layer: Any) -> int:
-    """The value under another shape."""
-    return x if graph.shapes[x] == shape else graph.add("reshape", (x,), shape, layer.name)
+    return reshaped(graph, x, (*lengths, channels), layer.name)
 
 
 @layer_names(*_axes("GlobalAveragePooling", 1, 2, 3), *_axes("GlobalMaxPooling", 1, 2, 3))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ...ops.resize import interpolation_matrix
 from ..graph import Graph, NotNative, layer_names
 from ..moving import Move
-from .layouts import channels_last, permuted
+from .layouts import blended, channels_last, permuted
 
 
 @layer_names("Identity")
@@ -72,10 +73,11 @@ def _upsampling(layer: Any, graph: Graph, x: int) -> int:
         move = Move.repeat(shape, (*layer.size, 1))
         target = (*_last(layer, shape), shape[-1])
         return graph.add("move", (x,), target, layer.name, move=move)
+    if layer.interpolation != "bilinear":
+        raise NotNative(f"{layer.name!r} interpolates by {layer.interpolation!r}")
     for axis, length in enumerate(_last(layer, shape)):
-        shape = (*shape[:axis], length, *shape[axis + 1 :])
-        if shape != graph.shapes[x]:
-            x = graph.add("blend", (x,), shape, layer.name, axis=axis)
+        if length != shape[axis]:
+            x = blended(graph, x, axis, interpolation_matrix(shape[axis], length), layer.name)
     return x
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from ...ops.geometry import transposed_size, window_settings
 from ..graph import Graph, Shape, layer_names
 from .activations import activated, is_op
-from .layouts import channels_last
+from .layouts import along_channels, channels_last
 
 
 def window(
@@ -91,27 +91,8 @@ def _depthwise_conv(layer: Any, graph: Graph, x: int) -> int:
 def _separable(layer: Any, graph: Graph, x: int) -> int:
     x = _depthwise(layer, graph, x, {"kernel": layer.depthwise_kernel}, relu=False)
     variables = {"kernel": layer.pointwise_kernel, "bias": layer.bias}
-    x = pointwise(graph, x, layer, variables, is_op(layer, "relu"))
+    x = along_channels(graph, x, layer.name, variables, is_op(layer, "relu"))
     return activated(layer, graph, x, done="relu")
-
-
-def pointwise(graph: Graph, x: int, layer: Any, variables: dict[str, Any], relu: bool) -> int:
-    """A matrix applied to the channels of each place."""
-    *places, _ = graph.shapes[x]
-    once = (1,) * min(len(places), 3)
-    return graph.add(
-        "conv",
-        (x,),
-        (*places, variables["kernel"].shape[-1]),
-        layer.name,
-        variables,
-        taps=once,
-        strides=once,
-        padding=((0, 0),) * len(once),
-        dilation=once,
-        groups=1,
-        relu=relu,
-    )
 
 
 @layer_names("LocallyConnected1D", "LocallyConnected2D")
