@@ -242,12 +242,21 @@ class Model(Trainer, Layer):
         native, shape = self._programs(), self.input_shape
         if native is None:
             return "Nothing runs natively: compiled kernels or programs are turned off."
-        if isinstance(shape, (list, dict)) or not all(isinstance(n, int) for n in shape[1:]):
+        shapes = (
+            [tuple(layer.batch_shape[1:]) for layer in self._topology.input_layers]
+            if (self._topology is not None)
+            else [tuple(shape[1:])]
+        )
+        if any(n is None for s in shapes for n in s):
             return f"Nothing can be said before data comes: the inputs have the shape {shape}."
-        scores = self._scores
-        if scores is not None and (scores.loss is None or scores.loss_weight != 1):
-            return "Training runs eagerly: a program takes one loss, and no loss_weights."
-        return native.explain(tuple(shape[1:]), scores and scores.loss, self.optimizer)
+        losses = None
+        if self._scores is not None:
+            names = self._output_names() or []
+            rows = self._scores.by_output(None, None)
+            named = [f"loss of {n}" for n in names] if len(rows) > 1 else ["loss"]
+            losses = [(name, row.loss) for name, row in zip(named, rows, strict=True)]
+        samples = shapes if len(shapes) > 1 else shapes[0]
+        return native.explain(samples, losses, self.optimizer)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this model again, as plain data; see `Layer.get_config`."""

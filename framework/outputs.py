@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .scores import Scores
-from .tensor import Tensor, as_tensor
+from .scores import Row, Scores
+from .tensor import Tensor, as_tensor, wrap
 from .tree import tree_leaves, tree_map
 
 Array = np.ndarray
@@ -117,6 +117,18 @@ class OutputScores(Scores):
         )
 
     # As `Scores`
+
+    def by_output(self, y: Any, sample_weight: Any) -> list[Row]:
+        """For each output its loss, what that counts, its targets and its sample weights."""
+        targets, weights = self.listed(y, "y"), self.listed(sample_weight, "sample_weight")
+        return [
+            Row(part.loss, factor, *rest)
+            for part, factor, *rest in zip(self.parts, self.weights, targets, weights, strict=True)
+        ]
+
+    def remember(self, losses: list[Any]) -> None:
+        if self.loss is not None:
+            self.loss.last = [None if v is None else wrap(np.asarray(v)) for v in losses]
 
     def check(self, y: Any, y_pred: Any, samples: int, output: str) -> None:
         """Refuse targets that do not fit the outputs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,15 @@ from .tensor import Tensor
 Array = np.ndarray
 Logs = dict[str, Any]
 Shape = tuple[int, ...]
+
+
+class Row(NamedTuple):
+    """An output of a batch: its loss or None, what that counts, targets, weights of samples."""
+
+    loss: Any
+    factor: float
+    y: Any
+    weight: Any
 
 
 class Scores:
@@ -78,6 +87,13 @@ class Scores:
     def judged(self, y_pred: Any, output: str) -> list[tuple[Any, Array, str]]:
         """The losses, each with the predictions it judges and what to call them."""
         return [] if self.loss is None else [(self.loss, y_pred.data, output)]
+
+    def by_output(self, y: Any, sample_weight: Any) -> list[Row]:
+        """For each output its loss, what that counts, its targets and its sample weights."""
+        return [Row(self.loss, self.loss_weight, y, sample_weight)]
+
+    def remember(self, losses: list[Any]) -> None:
+        """Keep what the loss of each output was for a batch, for `track`."""
 
     def resolve(self, true: Shape, predicted: Shape) -> None:
         """Make the metrics, now that shapes of targets and predictions say what "accuracy" is."""

@@ -20,7 +20,7 @@ from .serialization import serialize
 from .settings import accepts, count_of, refuse_unknown
 from .tape import no_grad
 from .tensor import Tensor, wrap
-from .tree import is_structure, tree_leaves
+from .tree import is_structure, tree_leaves, tree_map
 from .variable import Variable
 
 
@@ -279,7 +279,7 @@ class Steps:
         """The output for some samples, by a native program where one covers the model."""
         native = self._programs() if self.built else None
         done = None if native is None else native.predict(x)
-        return self(x, training=False) if done is None else wrap(done)
+        return self(x, training=False) if done is None else tree_map(wrap, done)
 
     def _programs(self) -> Any:
         """The native programs of this model, or None if there cannot be any."""
@@ -294,24 +294,21 @@ class Steps:
     def _natively(self, what: str, x: Any, y: Any, sample_weight: Any) -> Logs | None:
         """A step by a native program, with what it returns; None if no program covers it."""
         scores, native = self._compiled(f"{what}_step"), self._programs()
-        if native is None or scores.loss is None or scores.loss_weight != 1 or not self.built:
+        if native is None or scores.loss is None or not self.built:
             return None
-        check = self._round is None
+        running, rows = self._round, scores.by_output(y, sample_weight)
         if what == "test":
-            if self._adds_losses():
-                return None
-            done = native.test(x, y, sample_weight, scores.loss, check)
+            done = native.test(x, rows, running is None)
         else:
             if self.optimizer is not None and not self.optimizer.built:
                 self._build_optimizer()
-            variables = self._round.variables if self._round else native.trainable(x)
-            if variables is None:
-                variables = self.trainable_variables
-            done = native.train(x, y, sample_weight, scores.loss, self.optimizer, variables, check)
+            variables = running.variables if running else None
+            done = native.train(x, rows, self.optimizer, variables, running is None)
         if done is None:
             return None
-        loss, y_pred = (wrap(np.asarray(a)) for a in done)
-        scores.track(loss, len(y_pred))
+        y_pred = tree_map(wrap, done.outputs)
+        scores.remember(done.losses)
+        scores.track(wrap(np.asarray(done.loss)), samples_in(y_pred))
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def compute_loss(

@@ -15,6 +15,7 @@ from __future__ import annotations
 from . import (  # noqa: F401  (they register)
     channelwise,
     convolving,
+    joining,
     local,
     moving,
     normalizing,
@@ -27,12 +28,13 @@ from . import (  # noqa: F401  (they register)
 from .graph import NotNative, graph_of, reasons
 from .native import Native, enabled
 from .optimizing import Update
-from .step import Step
+from .step import Judged, Step
 from .threads import set_threads
 from .warmup import warmup, warmup_eager
 from .winograd import set_winograd
 
 __all__ = [
+    "Judged",
     "Native",
     "NotNative",
     "Step",

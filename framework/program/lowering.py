@@ -8,15 +8,15 @@ the gradients and the variables are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..kernels import pointwise, shards
-from ..kernels.simd import SHARD
+from ..kernels.simd import SHARD, bits_of
 from .build import COUNT, Buffer, Build, Ref
-from .graph import Graph, Node, NotNative
+from .graph import Graph, Node, NotNative, Shape
 
 LOWERINGS: dict[str, OpLowering] = {}
 
@@ -61,10 +61,13 @@ class Lowering:
         graph: what to compute.
         offsets: of each trainable variable in the flat vector, in elements.
         slot: elements of the flat vector.
-        pixels: bytes of an element of the input: 4 (float32) or 1 (uint8).
+        pixels: bytes of an element of each input: 4 (float32) or 1 (uint8).
         batch: samples in a batch.
 
     Attributes:
+        samples: the shape of a sample of each input, as it comes from outside.
+        inputs: where they come from.
+        factor: what the gradients that are given count in the whole loss.
         masks: of the values that dropout makes.
         drawn: what has to be drawn before each run: a buffer from outside, and a function.
     """
@@ -75,7 +78,7 @@ class Lowering:
         batch: int,
         offsets: dict[Any, int],
         slot: int = 0,
-        pixels: int = 4,
+        pixels: Sequence[int] = (4,),
     ) -> None:
         self.graph = graph
         self.batch = batch
@@ -85,21 +88,26 @@ class Lowering:
         self.build = Build()
         self.offsets = offsets
         self.slot = self.build.buffer(slot, "gradients of a group", "slot") if slot else None
-        self.pixels = pixels
         self.values: dict[int, Buffer] = {}
         self.gradients: dict[int, Buffer] = {}
         self._fixed: dict[Any, Buffer] = {}
         self._packed: dict[Any, Buffer] = {}
         self._wanted = self._values_that_need_gradients() if slot else set()
-        (top, bottom), (left, right) = graph.border
-        shape = graph.shapes[0]
-        if top + bottom + left + right:
-            height, width, channels = shape
-            shape = (height - top - bottom, width - left - right, channels)
-        #: Elements of a sample as it comes from outside.
-        self.sample = shape
-        size = math.prod(shape) * SHARD
-        self.input = self.build.buffer(size, "input", "outside", width=pixels)
+        self.factor = 1.0
+        self.samples = [self._outside(value) for value in range(graph.inputs)]
+        self.inputs = [
+            self.build.buffer(math.prod(shape) * SHARD, f"input {i}", "outside", width=width)
+            for i, (shape, width) in enumerate(zip(self.samples, pixels, strict=True))
+        ]
+
+    def _outside(self, value: int) -> Shape:
+        """The shape of an input without its border."""
+        shape = self.graph.shapes[value]
+        if value not in self.graph.borders:
+            return shape
+        height, width, channels = shape
+        rows, columns = self.graph.borders[value]
+        return height - sum(rows), width - sum(columns), channels
 
     # Sizes and places
 
@@ -143,7 +151,7 @@ class Lowering:
         """The input's room where nobody needs the input any more, else new room."""
         value = node.inputs[0]
         source = next((n for n in self.graph.nodes if n.output == value), None)
-        if source is None or len(self.graph.consumers(value)) > 1:
+        if source is None or len(self.graph.consumers(value)) > 1 or value in self.graph.kept:
             return self.output(node)
         if LOWERINGS[source.op].reads_output or source.settings.get("relu"):
             return self.output(node)
@@ -172,6 +180,8 @@ class Lowering:
         size = self.size(value)
         buffer = self.build.buffer(size, f"gradient of value {value}")
         emit(buffer)
+        if self.factor != 1:
+            self.build.emit(pointwise.scale, buffer, buffer, size, bits_of(self.factor))
         if value in self.gradients:
             total = self.gradients[value]
             self.build.emit(pointwise.add_arrays, total, total, buffer, size)
@@ -191,18 +201,20 @@ class Lowering:
     # The whole
 
     def gather(self) -> None:
-        """Bring the samples of the shard into the first value."""
-        (top, _), (left, _) = self.graph.border
-        # Its border and its empty lanes are zero from the start: only this kernel writes it.
-        buffer = self.build.buffer(self.size(0), "input of the shard", "pinned")
-        self.values[0] = buffer
-        images = len(self.sample) == 3
-        height, width, channels = self.sample if images else (1, 1, math.prod(self.sample))
-        pitch = self.graph.shapes[0][1] if images else 1
-        kernel = shards.gather if self.pixels == 4 else shards.gather_bytes
-        self.build.emit(
-            kernel, buffer, self.input, COUNT, height, width, channels, top, left, pitch
-        )
+        """Bring the samples of the shard into the first values."""
+        for value, (shape, source) in enumerate(zip(self.samples, self.inputs, strict=True)):
+            (top, _), (left, _) = self.graph.borders.get(value, ((0, 0), (0, 0)))
+            # Its border and its empty lanes are zero from the start: only this kernel writes it.
+            buffer = self.build.buffer(self.size(value), f"{source.name} of the shard", "pinned")
+            self.values[value] = buffer
+            images = len(shape) == 3
+            height, width, channels = shape if images else (1, 1, math.prod(shape))
+            pitch = self.graph.shapes[value][1] if images else 1
+            kernel = shards.gather if source.width == 4 else shards.gather_bytes
+            self.build.note = f"input {value}"
+            self.build.emit(
+                kernel, buffer, source, COUNT, height, width, channels, top, left, pitch
+            )
 
     def forward(self) -> None:
         for node in self.graph.nodes:

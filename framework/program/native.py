@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ShapeError
 from ..tape import grad_mode
+from ..tree import tree_leaves
 from .graph import Graph, NotNative, flat_layers, graph_of, reasons
 from .losses import LossPlan
 from .optimizing import Update, has_kernel, key_of
-from .step import Step
+from .penalties import factors_of
+from .step import Judged, Outcome, Step
 
 Array = np.ndarray
+#: A `scores.Row`: loss or None, factor, y, weight.
+Row = Any
 #: Programs that a model keeps.
 KEPT = 12
 
@@ -45,7 +49,7 @@ class Native:
         self.model = model
         self.reason: str | None = None
         self._steps: OrderedDict[Any, _Entry] = OrderedDict()
-        self._graphs: dict[Any, tuple[list[_Seen], Graph | str]] = {}
+        self._graphs: dict[Any, _Known] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a model makes its own programs: these hold addresses."""
@@ -57,137 +61,197 @@ class Native:
     def train(
         self,
         x: Any,
-        y: Any,
-        sample_weight: Any,
-        loss: Any,
+        rows: list[Row],
         optimizer: Any,
-        variables: list[Any],
+        variables: list[Any] | None,
         check: bool = True,
-    ) -> tuple[np.float32, Array] | None:
-        """Learn from a batch: the loss and the predictions; None if that has to be done eagerly.
+    ) -> Outcome | None:
+        """Learn from a batch; None if that has to be done eagerly.
 
         Args:
-            x, y, sample_weight: the batch.
-            loss: a `Loss`.
+            x: the inputs of the model, as it takes them.
+            rows: for each output its loss, what that counts, its targets and sample weights.
             optimizer: an `Optimizer`.
-            variables: those to train.
+            variables: those to train; None: those of the model.
             check: whether the targets still have to be checked against the predictions.
 
         Raises:
             ShapeError, TypeError, ValueError: targets that do not fit (with `check`).
         """
-        if optimizer is None or not variables or not _usual(variables):
+        xs = self._inputs(x)
+        if xs is None or optimizer is None or not optimizer.built:
             return None
-        if not optimizer.built or any([v not in optimizer._place for v in variables]):
-            return None  # the first eager step builds it
-        return self._run(x, y, sample_weight, loss, (optimizer, variables), check)
-
-    def trainable(self, x: Any) -> list[Any] | None:
-        """The variables to train, without a walk through the model; None if that is needed."""
-        known = self._graphs.get((np.shape(x)[1:], True))
-        if known is None or isinstance(known[1], str):
+        found = self._graph(xs, True)
+        if variables is None:
+            variables = found.trained(self.model)
+        if not variables or any([v._hooks for v in variables]):  # somebody listens to gradients
             return None
-        if not all([seen.same() for seen in known[0]]):
+        if any([v not in optimizer._place for v in variables]):
+            return None  # the eager step builds it anew
+        return self._run(found, xs, rows, variables, optimizer, check)
+
+    def test(self, x: Any, rows: list[Row], check: bool = True) -> Outcome | None:
+        """Judge a batch; None if that has to be done eagerly. See `train`."""
+        xs = self._inputs(x)
+        if xs is None:
             return None
-        return [v for v in known[1].variables if v.trainable] if self.model.trainable else []
+        found = self._graph(xs, False)
+        return self._run(found, xs, rows, found.trained(self.model), None, check)
 
-    def test(
-        self, x: Any, y: Any, sample_weight: Any, loss: Any, check: bool = True
-    ) -> tuple[np.float32, Array] | None:
-        """Judge a batch: the loss and the predictions; None if that has to be done eagerly."""
-        return self._run(x, y, sample_weight, loss, None, check)
-
-    def predict(self, x: Any) -> Array | None:
+    def predict(self, x: Any) -> Any:
         """The predictions for a batch; None if that has to be done eagerly."""
-        done = self._run(x, None, None, None, None, False)
-        return None if done is None else done[1]
+        xs = self._inputs(x)
+        if xs is None:
+            return None
+        done = self._run(self._graph(xs, False), xs, None, [], None, False)
+        return None if done is None else done.outputs
+
+    def _inputs(self, x: Any) -> list[Array] | None:
+        """The samples of each input, as programs take them."""
+        topology = getattr(self.model, "_topology", None)
+        if grad_mode.anomaly:
+            return None
+        try:
+            given = [x] if topology is None else topology.listed(x, tree_leaves, "")
+        except ShapeError:  # the eager step will refuse them
+            return None
+        arrays = [_input(value) for value in given]
+        if any([a is None for a in arrays]):
+            return None
+        xs = [a for a in arrays if a is not None]
+        return xs if len(xs[0]) and len({len(a) for a in xs}) == 1 else None
 
     def _run(
-        self, x: Any, y: Any, weight: Any, loss: Any, training: Any, check: bool
-    ) -> tuple[np.float32, Array] | None:
-        x = _input(x)
-        if x is None or not len(x) or grad_mode.anomaly:
-            return None
-        if loss is not None and y is None:
-            return None
-        if weight is not None and np.size(weight) != len(x):
-            return None
-        step = self._step(x, loss, training)
+        self,
+        found: _Known,
+        xs: list[Array],
+        rows: list[Row] | None,
+        variables: list[Any],
+        optimizer: Any,
+        check: bool,
+    ) -> Outcome | None:
+        step: Step | str = _against(rows or [], len(xs[0])) or self._step(
+            found, xs, rows, variables, optimizer
+        )
         if isinstance(step, str):
             self.reason = step
             return None
-        if step.loss is not None and not step.loss.accepts(y, len(x)):
-            self.reason = f"targets of shape {np.shape(y)} are not those that the loss takes"
+        targets = [row.y for row in rows or ()] or [None] * len(step.losses)
+        if not step.accepts(targets):
+            shapes = ", ".join(str(np.shape(y)) for y in targets)
+            self.reason = f"targets of shape {shapes} are not those that the loss takes"
             return None
         self.reason = None
-        if check and loss is not None:
-            loss.check(y, (len(x), *step.output_shape))
-        labels = None if y is None else np.asarray(y)
-        value, predictions = step.run(x, labels, None if weight is None else np.asarray(weight))
-        return np.float32(value or 0.0), predictions
+        if rows is not None and check:
+            for row, shape in zip(rows, step.output_shapes, strict=True):
+                if row.loss is not None:
+                    row.loss.check(row.y, (len(xs[0]), *shape))
+        weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
+        return step.outcome(xs, *([_array(v) for v in values] for values in (targets, weights)))
 
-    def _step(self, x: Array, loss: Any, training: Any) -> Step | str:
-        graph = self._graph(x.shape[1:], training is not None)
+    def _step(
+        self,
+        found: _Known,
+        xs: list[Array],
+        rows: list[Row] | None,
+        variables: list[Any],
+        optimizer: Any,
+    ) -> Step | str:
+        graph = found.graph
         if isinstance(graph, str):
             return graph
         # Identities are safe in the key: what they stand for is kept in the entry.
-        trained = (key_of(training[0]), *sorted(map(id, training[1]))) if training else None
-        key = (x.shape, x.dtype.char, id(graph), id(loss), trained)
-        found = self._steps.get(key)
-        if found is not None and found.holds():
+        judged = tuple((id(row.loss), row.factor) for row in rows or ())
+        regularized = [v for v in variables if v.regularizer is not None] if judged else []
+        trained = (
+            (key_of(optimizer), *sorted(map(id, variables))) if optimizer is not None else None
+        )
+        sizes = [(a.shape, a.dtype.char) for a in xs]
+        penalties = [(id(v), id(v.regularizer)) for v in regularized]
+        key = (*sizes, id(graph), judged, trained, *penalties)
+        known = self._steps.get(key)
+        if known is not None and known.holds():
             self._steps.move_to_end(key)
-            return found.step
-        made = self._make(graph, x, loss, training)
-        self._steps[key] = _Entry(made, [_Seen(loss)] if loss is not None else [], training)
+            return known.step
+        made = self._make(graph, xs, rows, variables, optimizer, regularized)
+        watched = [row.loss for row in rows or () if row.loss is not None]
+        watched += [v.regularizer for v in regularized]
+        self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
         while len(self._steps) > KEPT:
             self._steps.popitem(last=False)
         return made
 
-    def _make(self, graph: Graph, x: Array, loss: Any, training: Any) -> Step | str:
+    @staticmethod
+    def _make(
+        graph: Graph,
+        xs: list[Array],
+        rows: list[Row] | None,
+        variables: list[Any],
+        optimizer: Any,
+        regularized: list[Any],
+    ) -> Step | str:
         try:
-            if training is None:
-                return Step(graph, len(x), x.dtype, loss)
-            if any(v.regularizer is not None for v in training[1]):
-                raise NotNative("a regularizer has no lowering")
-            return Step(graph, len(x), x.dtype, loss, Update(*training))
+            judged = None if rows is None else [Judged(row.loss, row.factor) for row in rows]
+            if judged is not None and len(judged) != len(graph.results):
+                raise NotNative("the model returns more outputs than it was compiled for")
+            update = None
+            if optimizer is not None and rows is not None:
+                pairs = zip(graph.results, rows, strict=True)
+                seen = [value for value, row in pairs if row.loss is not None]
+                reached = graph.behind(seen + [value for value, _ in graph.activity])
+                moved = [v for v in variables if v in reached or v.regularizer is not None]
+                if missing := [v.path for v in variables if v not in set(moved)]:
+                    optimizer._report(missing, len(variables))
+                update = Update(optimizer, moved)
+            dtypes = [a.dtype for a in xs]
+            return Step(graph, len(xs[0]), dtypes, judged, update, regularized=regularized)
         except NotNative as error:
             return str(error)
 
-    def _graph(self, sample: tuple[int, ...], training: bool) -> Graph | str:
-        """The graph for samples of this shape: the same object as long as no layer changed."""
-        known = self._graphs.get((sample, training))
-        if known is not None and all([seen.same() for seen in known[0]]):
-            return known[1]
+    def _graph(self, xs: list[Array], training: bool) -> _Known:
+        """The graph for samples of these shapes: the same object as long as no layer changed."""
+        samples = [a.shape[1:] for a in xs]
+        key = (*samples, training)
+        known = self._graphs.get(key)
+        if known is not None and all([seen.same() for seen in known.watched]):
+            return known
         graph: Graph | str
         try:
-            graph = graph_of(self.model, sample, training)
+            graph = graph_of(self.model, samples if len(samples) > 1 else samples[0], training)
         except (NotNative, ShapeError) as error:  # the eager step will refuse the shape
             graph = str(error)
-        if known is None or not (
-            isinstance(graph, Graph)
-            and isinstance(known[1], Graph)
-            and graph.signature() == known[1].signature()
-        ):
-            known = ([], graph)
+        before = None if known is None else known.graph
+        if isinstance(graph, Graph) and isinstance(before, Graph):
+            graph = before if graph.signature() == before.signature() else graph
         watched = [_Seen(layer) for layer in flat_layers(self.model)]
-        self._graphs[(sample, training)] = (watched, known[1])
-        return known[1]
+        made = self._graphs[key] = _Known(graph, watched, self.model.weights)
+        return made
 
-    def explain(self, sample: tuple[int, ...], loss: Any = None, optimizer: Any = None) -> str:
+    def explain(
+        self, samples: Any, losses: list[tuple[str, Any]] | None = None, optimizer: Any = None
+    ) -> str:
         """What runs natively, and what does not and why: a layer a line, then loss and optimizer.
 
         Args:
-            sample: the shape of one sample.
-            loss, optimizer: those to train with, if they are to be looked at.
+            samples: the shape of one sample; of several inputs a list of them.
+            losses: for each output what to call its loss, and the loss or None, if they are to be
+                looked at.
+            optimizer: the one to train with, likewise.
         """
-        found = reasons(self.model, sample)
+        found = reasons(self.model, samples)
         covered = all([why is None for _, why in found])
-        regularized = any([v.regularizer is not None for v in self.model.trainable_variables])
-        if loss is not None and covered:
-            found.append(("loss", self._reason_against(loss, sample)))
+        if losses is not None and covered:
+            graph = graph_of(self.model, samples)
+            for value, (name, loss) in zip(graph.results, losses, strict=True):
+                if loss is not None:
+                    found.append((name, _reason_against(loss, graph.seen_from(value))))
         if optimizer is not None and covered:
-            why = "a regularizer has no lowering" if regularized else None
-            if why is None and not has_kernel(optimizer):
+            for v in self.model.trainable_variables:
+                if v.regularizer is not None and factors_of(v.regularizer) is None:
+                    name = type(v.regularizer).__name__
+                    found.append((v.path, f"native, but for its regularizer, {name}"))
+            why = None
+            if not has_kernel(optimizer):
                 why = "native up to the gradients; the parameters are moved in NumPy"
             found.append(("optimizer", why))
         if self.reason is not None:
@@ -199,13 +263,14 @@ class Native:
             lines.append(f"A training step runs {'eagerly' if stays else 'natively'}.")
         return "\n".join(lines)
 
-    def _reason_against(self, loss: Any, sample: tuple[int, ...]) -> str | None:
-        """Why a loss is not native on this model, or None."""
-        try:
-            LossPlan(loss, graph_of(self.model, sample))
-        except NotNative as error:
-            return str(error)
-        return None
+
+def _reason_against(loss: Any, graph: Graph) -> str | None:
+    """Why a loss is not native on the output that the graph is seen from, or None."""
+    try:
+        LossPlan(loss, graph)
+    except NotNative as error:
+        return str(error)
+    return None
 
 
 def _input(x: Any) -> Array | None:
@@ -220,9 +285,30 @@ def _input(x: Any) -> Array | None:
     return None
 
 
-def _usual(variables: list[Any]) -> bool:
-    """Whether nobody listens to the gradients of these variables."""
-    return not any([v._hooks for v in variables])
+def _array(values: Any) -> Array | None:
+    return None if values is None else np.asarray(values)
+
+
+def _against(rows: list[Row], count: int) -> str | None:
+    """Why these targets and weights are left to the eager step, or None."""
+    for row in rows:
+        if row.loss is not None and row.y is None:
+            return "there are no targets"
+        if row.loss is not None and row.weight is not None and np.size(row.weight) != count:
+            return f"sample weights of shape {np.shape(row.weight)} are not one for each sample"
+    return None
+
+
+class _Known(NamedTuple):
+    """A graph, or why there is none; what has to stay as it was; all weights of the model."""
+
+    graph: Graph | str
+    watched: list[_Seen]
+    weights: list[Any]
+
+    def trained(self, model: Any) -> list[Any]:
+        """The variables that are trained, without a walk through the model."""
+        return [v for v in self.weights if v.trainable] if model.trainable else []
 
 
 class _Seen:
@@ -257,10 +343,12 @@ _CHANGES = frozenset(
 
 
 class _Entry:
-    """A program, or why there is none, and what has to stay as it was."""
+    """A program, or why there is none, and what has to stay as it was or at least alive."""
 
-    def __init__(self, step: Step | str, seen: list[_Seen], training: Any) -> None:
-        self.step, self.seen, self.training = step, seen, training
+    def __init__(self, step: Step | str, watched: list[Any], alive: Any) -> None:
+        self.step, self.alive = step, alive
+        self.seen = [_Seen(thing) for thing in watched if hasattr(thing, "__dict__")]
+        self.watched = watched
 
     def holds(self) -> bool:
         return all([s.same() for s in self.seen]) and (

@@ -1,4 +1,4 @@
-"""Lowerings of batch normalisation, dropout, and what joins values."""
+"""Lowerings of batch normalisation and dropout."""
 
 from __future__ import annotations
 
@@ -133,54 +133,3 @@ class Dropout(OpLowering):
         g = low.gradients[node.output]
         self._scaled(low, node, g, g)
         low.pass_on(node.inputs[0], g)
-
-
-@lowers("add")
-class Add(OpLowering):
-    """x + factor y."""
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        x, y = (low.values[v] for v in node.inputs)
-        factor = bits_of(node.settings["factor"])
-        size = low.size(node.output)
-        low.build.emit(pointwise.multiply_add, low.output(node), x, y, size, factor)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, size = low.gradients[node.output], low.size(node.output)
-        factor = bits_of(node.settings["factor"])
-        low.give(node.inputs[1], lambda out: low.build.emit(pointwise.scale, out, g, size, factor))
-        low.give(node.inputs[0], lambda out: low.build.emit(pointwise.copy, out, g, size))
-
-
-@lowers("concatenate")
-class Concatenate(OpLowering):
-    """Side by side along the channels."""
-
-    @staticmethod
-    def _parts(low: Lowering, node: Node) -> Any:
-        """For each input: its value, the first channel of it in the output, and how many."""
-        first = 0
-        for value in node.inputs:
-            channels = low.graph.shapes[value][-1]
-            yield value, first, channels
-            first += channels
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        out, (*pixels, whole) = low.output(node), low.graph.shapes[node.output]
-        for value, first, channels in self._parts(low, node):
-            low.build.emit(
-                pointwise.copy_channels,
-                out.at(first * SHARD), low.values[value],
-                math.prod(pixels), channels, whole, channels,
-            )  # fmt: skip
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, (*pixels, whole) = low.gradients[node.output], low.graph.shapes[node.output]
-        for value, first, channels in self._parts(low, node):
-            low.give(
-                value,
-                lambda out, first=first, channels=channels: low.build.emit(  # type: ignore[misc]
-                    pointwise.copy_channels,
-                    out, g.at(first * SHARD), math.prod(pixels), channels, channels, whole,
-                ),
-            )  # fmt: skip

@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
-from .build import COUNT, Phase
-from .graph import Graph
+from .build import COUNT, Buffer, Phase
+from .graph import Graph, NotNative, rearranged
 from .losses import LossPlan
 from .lowering import Lowering
 from .optimizing import Update
+from .penalties import ActivityPenalty, WeightPenalties
 from .program import Program, groups_of, pitch_of
 
 Array = np.ndarray
+
+
+class Outcome(NamedTuple):
+    """What a step found.
+
+    Attributes:
+        loss: the whole loss, or None without one.
+        outputs: predictions (batch, ...), arranged as the model returns them.
+        losses: the loss of each output by itself, None where there is none.
+    """
+
+    loss: np.float32 | None
+    outputs: Any
+    losses: list[np.float32 | None]
+
+
+class Judged(NamedTuple):
+    """How an output is judged: a `Loss` or None, and what it counts in the whole loss."""
+
+    loss: Any
+    factor: float = 1.0
 
 
 class Step:
@@ -26,11 +49,12 @@ class Step:
     Args:
         graph: the model; see `graph_of`.
         batch: samples in a batch.
-        pixels: dtype of the input, float32 or uint8.
-        loss: the loss to compute, or None.
+        pixels: dtype of the input, float32 or uint8; of several inputs a list.
+        loss: the loss to compute, or None; of several outputs a `Judged` for each.
         update: how to train, or None.
         workers: threads. Default: one per core.
         guard: canary elements around buffers (tests).
+        regularized: the variables whose regularizers belong to the loss.
 
     Raises:
         NotNative: something is not covered.
@@ -45,38 +69,69 @@ class Step:
         update: Update | None = None,
         workers: int | None = None,
         guard: int = 0,
+        regularized: Sequence[Any] = (),
     ) -> None:
         self.graph, self.batch, self.update = graph, batch, update
-        self.dtype = np.dtype(pixels)
+        self.dtypes = [np.dtype(p) for p in (pixels if isinstance(pixels, list) else [pixels])]
         self._lock = threading.Lock()
-        self.variables = graph.variables
+        self.variables = list(dict.fromkeys([*graph.variables, *regularized]))
         self._arrays = [v.data for v in self.variables]
         size = update.size if update else 0
-        low = Lowering(graph, batch, update.offsets if update else {}, size, self.dtype.itemsize)
+        widths = [d.itemsize for d in self.dtypes]
+        low = Lowering(graph, batch, update.offsets if update else {}, size, widths)
         phase = low.build.begin(per_shard=True)
         low.gather()
         low.forward()
-        classes = graph.shapes[graph.output]
-        self.output_shape = classes
-        self._predictions = low.build.buffer(math.prod(classes) * SHARD, "predictions", "batch")
-        low.build.note = "predictions"
-        low.build.emit(
-            shards.scatter, self._predictions, low.values[graph.output], COUNT, math.prod(classes)
-        )
-        self.loss = LossPlan(loss, graph) if loss is not None else None
-        if self.loss is not None:
-            self.loss.emit(low, trains=update is not None)
+        self.output_shapes = [graph.shapes[value] for value in graph.results]
+        self._predictions = [self._scatter(low, value) for value in graph.results]
+        judged = loss if isinstance(loss, list) else [Judged(loss)] * len(graph.results)
+        self._plan_losses(low, judged, regularized if loss is not None else ())
         if update is not None:
             low.backward()
             self._clear_slots(low, phase)
-            update.emit(low.build, groups_of(batch), pitch_of(size, guard))
+        groups, pitch = groups_of(batch), pitch_of(size, guard)
+        slots = (groups - 1) * pitch + size  # elements, from the first to the end of the last
+        self.penalties.emit(low, update.offsets if update else None, slots)
+        if update is not None:
+            update.emit(low.build, groups, pitch)
         self._prepare(low)
-        self._input, self._drawn = low.input, low.drawn
-        self.sample = low.sample
+        self._inputs, self._drawn = low.inputs, low.drawn
+        self.samples = low.samples
         self.program = Program(low.build, batch, size, workers, guard)
-        if self.loss is not None:
-            self._losses: Array = self.program.view(self.loss.losses).reshape(-1)[:batch]
-            self._put_targets = self.loss.place(self.program)
+        self._put_targets = [
+            None if plan is None else plan.place(self.program) for plan in self.losses
+        ]
+        for activity in self.activities:
+            activity.place(self.program)
+
+    @staticmethod
+    def _scatter(low: Lowering, value: int) -> Buffer:
+        size = math.prod(low.graph.shapes[value])
+        out = low.build.buffer(size * SHARD, "predictions", "batch")
+        low.build.note = "predictions"
+        low.build.emit(shards.scatter, out, low.values[value], COUNT, size)
+        return out
+
+    def _plan_losses(self, low: Lowering, judged: list[Judged], regularized: Sequence[Any]) -> None:
+        """What makes up the loss, and the gradients of the values it looks at."""
+        graph, trains = self.graph, self.update is not None
+        self.factors = [factor for _, factor in judged]
+        self.losses = [
+            None if loss is None else LossPlan(loss, graph.seen_from(value))
+            for value, (loss, _) in zip(graph.results, judged, strict=True)
+        ]
+        judges = any(plan is not None for plan in self.losses)
+        self.activities = [ActivityPenalty(*given) for given in graph.activity if judges]
+        self.penalties = WeightPenalties(list(regularized))
+        for plan, factor in zip(self.losses, self.factors, strict=True):
+            if plan is not None:
+                low.factor = factor
+                plan.emit(low, trains and low.needs_gradient(plan.value))
+        low.factor = 1.0
+        for activity in self.activities:
+            activity.emit(low)
+        if trains and not low.gradients and not regularized:
+            raise NotNative("nothing that is trained reaches the loss")
 
     @staticmethod
     def _clear_slots(low: Lowering, phase: Phase) -> None:
@@ -91,6 +146,9 @@ class Step:
         phase = low.build.begin(per_shard=False)
         low.prepare()
         low.build.phases.pop()
+        # A layer that is called twice wants the same form twice.
+        tasks = {tuple((i.kernel, i.arguments) for i in task): task for task in phase.tasks}
+        phase.tasks = list(tasks.values())
         if phase.tasks[0]:
             low.build.phases.insert(0, phase)
 
@@ -98,51 +156,94 @@ class Step:
         """Whether all variables are still where the program was made for."""
         return all([v.data is a for v, a in zip(self.variables, self._arrays, strict=True)])
 
-    def run(
-        self, x: Array, y: Array | None = None, sample_weight: Array | None = None
-    ) -> tuple[float | None, Array]:
-        """One batch.
+    def accepts(self, targets: list[Any]) -> bool:
+        """Whether the targets of all outputs have the forms that their losses take."""
+        return all(
+            [
+                plan is None or (y is not None and plan.accepts(y, self.batch))
+                for plan, y in zip(self.losses, targets, strict=True)
+            ]
+        )
+
+    def run(self, x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any]:
+        """One batch; see `outcome`.
 
         Args:
-            x: (batch, ...), contiguous, of the dtype the program is made for.
-            y: targets, as `LossPlan.accepts` them.
-            sample_weight: (batch,) or None.
+            x: (batch, ...), contiguous, of the dtype the program is made for; of several inputs a
+                list.
+            y: targets, as `LossPlan.accepts` them; of several outputs a list.
+            sample_weight: (batch,) or None; of several outputs a list.
 
         Returns:
             The loss (None without one), and the predictions (batch, ...).
+        """
+        targets = y if isinstance(y, list) else [y] * len(self.losses)
+        weights = sample_weight if isinstance(sample_weight, list) else None
+        weights = weights or [sample_weight] * len(self.losses)
+        found = self.outcome(x if isinstance(x, list) else [x], targets, weights)
+        return found.loss, found.outputs
+
+    def outcome(self, xs: list[Array], ys: list[Any], weights: list[Any]) -> Outcome:
+        """One batch.
+
+        Args:
+            xs: of each input (batch, ...), contiguous, of its dtype.
+            ys: of each output the targets, as `LossPlan.accepts` them, or None without a loss.
+            weights: of each output (batch,) or None.
 
         Raises:
             ValueError: an argument of another shape or dtype.
         """
         with self._lock:  # one program, one arena
-            return self._run(x, y, sample_weight)
+            return self._run(xs, ys, weights)
 
-    def _run(
-        self, x: Array, y: Array | None, sample_weight: Array | None
-    ) -> tuple[float | None, Array]:
-        if x.shape != (self.batch, *self.sample) or x.dtype != self.dtype:
-            raise ValueError(
-                f"This program takes {(self.batch, *self.sample)} {self.dtype}, received {x.shape} "
-                f"{x.dtype}."
-            )
-        self.program.point(self._input, x)
+    def _run(self, xs: list[Array], ys: list[Any], weights: list[Any]) -> Outcome:
+        for x, shape, dtype in zip(xs, self.samples, self.dtypes, strict=True):
+            if x.shape != (self.batch, *shape) or x.dtype != dtype:
+                raise ValueError(
+                    f"This program takes {(self.batch, *shape)} {dtype}, received {x.shape} "
+                    f"{x.dtype}."
+                )
+        if not self.accepts(ys):
+            shapes = ", ".join(str(np.shape(y)) for y in ys)
+            raise ValueError(f"The targets do not fit the loss, shape {shapes}.")
+        for buffer, x in zip(self._inputs, xs, strict=True):
+            self.program.point(buffer, x)
         drawn = [(buffer, draw()) for buffer, draw in self._drawn]
         for buffer, mask in drawn:
             self.program.point(buffer, mask)
         kept: list[Any] = [drawn]
-        if self.loss is not None:
-            if y is None or not self.loss.accepts(y, self.batch):
-                shape = None if y is None else y.shape
-                raise ValueError(f"The targets do not fit the loss, shape {shape}.")
-            kept.append(self._put_targets(y, sample_weight))
+        for put, y, weight in zip(self._put_targets, ys, weights, strict=True):
+            if put is not None:
+                kept.append(put(y, weight))
+        penalty = self.penalties.ask(self.update is not None)
         if self.update is not None:
             self.update.set()
         self.program.run()
         if self.update is not None:
             self.update.finish()
-        out = self.program.view(self._predictions).reshape(-1)
-        predictions = out[: self.batch * math.prod(self.output_shape)]
-        value = None
-        if self.loss is not None:
-            value = float(np.float32(self._losses.sum(dtype=np.float64)))
-        return value, predictions.reshape(self.batch, *self.output_shape).copy()
+        return self._outcome(penalty)
+
+    def _outcome(self, penalty: float) -> Outcome:
+        """Copies of what the last run left in the arena."""
+        batch, program = self.batch, self.program
+        outputs = [
+            program.view(buffer).reshape(-1)[: batch * math.prod(shape)].reshape(batch, *shape)
+            for buffer, shape in zip(self._predictions, self.output_shapes, strict=True)
+        ]
+        losses: list[np.float32 | None] = []
+        for plan in self.losses:
+            each = None if plan is None else program.view(plan.losses).reshape(-1)[:batch]
+            losses.append(None if each is None else np.float32(each.sum(dtype=np.float64)))
+        whole = None
+        if any(value is not None for value in losses):
+            parts = [
+                np.float32(factor) * value
+                for factor, value in zip(self.factors, losses, strict=True)
+                if value is not None
+            ]
+            penalty += self.penalties.total(program)
+            penalty += sum(activity.total(program) for activity in self.activities)
+            whole = np.float32(sum(parts) + penalty)
+        copies = iter([output.copy() for output in outputs])
+        return Outcome(whole, rearranged(self.graph.outputs, copies), losses)

@@ -9,9 +9,11 @@ import numpy as np
 from .. import ops
 from ..kernels import (
     channelwise,
+    joining,
     loss,
     moving,
     normalize,
+    penalties,
     pointwise,
     products,
     scaling,
@@ -25,8 +27,8 @@ from ..kernels.simd import TILE_ROWS
 from ..tensor import tensor
 
 _ROOMS = (
-    channelwise, loss, moving, normalize, pointwise, products, scaling, shards, updates, windows,
-    winograd,
+    channelwise, joining, loss, moving, normalize, penalties, pointwise, products, scaling, shards,
+    updates, windows, winograd,
 )  # fmt: skip
 _BY_ROWS = (
     products.correlate,

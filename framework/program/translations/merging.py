@@ -2,32 +2,91 @@
 
 from __future__ import annotations
 
+import math
+from itertools import groupby
 from typing import Any
 
 from ..graph import Graph, NotNative, Shape, layer_names
 
+#: Layers that combine element by element: the op, its settings.
+MERGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "Add": ("add", {"factor": 1.0}),
+    "Average": ("add", {"factor": 1.0}),
+    "Subtract": ("add", {"factor": -1.0}),
+    "Multiply": ("multiply", {}),
+    "Maximum": ("maximum", {}),
+    "Minimum": ("minimum", {}),
+}
 
-def _same_shapes(layer: Any, graph: Graph, values: list[int]) -> Shape:
-    shapes = {graph.shapes[v] for v in values}
-    if len(shapes) != 1:
-        raise NotNative(f"{type(layer).__name__} {layer.name!r} stretches its inputs")
-    return shapes.pop()
 
-
-@layer_names("Add", "Subtract")
-def _sum(layer: Any, graph: Graph, x: Any) -> int:
-    shape = _same_shapes(layer, graph, x)
-    factor = -1.0 if type(layer).__name__ == "Subtract" else 1.0
-    total = x[0]
-    for other in x[1:]:
-        total = graph.add("add", (total, other), shape, layer.name, factor=factor)
+@layer_names(*MERGES)
+def _merge(layer: Any, graph: Graph, x: Any) -> int:
+    rank = max(len(graph.shapes[v]) for v in x)
+    raised = [_raised(graph, layer.name, v, rank) for v in x]
+    kind = type(layer).__name__
+    op, settings = MERGES[kind]
+    total = raised[0]
+    for other in raised[1:]:
+        total = combined(graph, layer.name, op, total, other, **settings)
+    if kind == "Average":
+        total = affine(graph, layer.name, total, 1 / len(x))
     return total
+
+
+def _raised(graph: Graph, name: str, value: int, rank: int) -> int:
+    """A value of smaller rank with axes of length 1 in front."""
+    shape = graph.shapes[value]
+    if len(shape) == rank:
+        return value
+    return graph.add("reshape", (value,), (*(1,) * (rank - len(shape)), *shape), name)
+
+
+def combined(graph: Graph, name: str, op: str, x: int, y: int, **settings: Any) -> int:
+    """An op between two values of one rank, whose axes of length 1 are stretched."""
+    target = tuple(
+        m if n == 1 else n for n, m in zip(graph.shapes[x], graph.shapes[y], strict=True)
+    )
+    inputs = tuple(stretched(graph, name, v, target) for v in (x, y))
+    return graph.add(op, inputs, target, name, **settings)
+
+
+def stretched(graph: Graph, name: str, value: int, target: Shape) -> int:
+    """A value repeated along its axes of length 1, neighbouring axes at once."""
+    shape = graph.shapes[value]
+    for repeats, axes in groupby(range(len(target)), lambda i: shape[i] != target[i]):
+        if repeats:
+            run = list(axes)
+            first, below = run[0], run[-1] + 1
+            made = (*graph.shapes[value][:first], *target[first:below], *shape[below:])
+            value = graph.add(
+                "repeat",
+                (value,),
+                made,
+                name,
+                outer=math.prod(made[:first]),
+                times=math.prod(made[first:below]),
+                inner=math.prod(made[below:]),
+            )
+    return value
+
+
+def affine(graph: Graph, name: str, value: int, factor: float, offset: float = 0.0) -> int:
+    """``factor x + offset``."""
+    shape = graph.shapes[value]
+    return graph.add("affine", (value,), shape, name, factor=float(factor), offset=float(offset))
+
+
+def joined(graph: Graph, name: str, values: list[int], axis: int) -> int:
+    """Values side by side along an axis, which counts the samples as axis 0."""
+    shapes = [graph.shapes[v] for v in values]
+    axis = axis % (len(shapes[0]) + 1) - 1
+    if axis < 0:
+        raise NotNative(f"{name!r} joins samples")
+    first = shapes[0]
+    shape = (*first[:axis], sum(s[axis] for s in shapes), *first[axis + 1 :])
+    return graph.add("concatenate", tuple(values), shape, name, axis=axis)
 
 
 @layer_names("Concatenate")
 def _concatenate(layer: Any, graph: Graph, x: Any) -> int:
-    rank = len(graph.shapes[x[0]]) + 1
-    if layer.axis not in (-1, rank - 1):
-        raise NotNative(f"Concatenate {layer.name!r} joins axis {layer.axis}")
-    shape = (*graph.shapes[x[0]][:-1], sum(graph.shapes[v][-1] for v in x))
-    return graph.add("concatenate", tuple(x), shape, layer.name)
+    return joined(graph, layer.name, list(x), layer.axis)

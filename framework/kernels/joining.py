@@ -1,0 +1,95 @@
+"""Elementwise kernels between two arrays, and what stretches one of them to the other's shape.
+
+Arrays are batch innermost and hold a whole number of vectors, as in `pointwise`.
+"""
+
+from __future__ import annotations
+
+from .native import Kernel, kernel
+from .simd import (
+    LANES,
+    SHARD,
+    add,
+    broadcast,
+    equal,
+    float_of,
+    fma,
+    load,
+    maximum,
+    minimum,
+    mul,
+    select,
+    store,
+)
+
+
+@kernel
+def multiply(a):  # type: ignore[no-untyped-def]
+    """out = x y. Row: out, x, y, count."""
+    out, x, y, count = a[0], a[1], a[2], a[3]
+    for i in range(0, count, LANES):
+        store(out, i, mul(load(x, i), load(y, i)))
+
+
+@kernel
+def affine(a):  # type: ignore[no-untyped-def]
+    """out = factor x + offset. Row: out, x, count, bits of factor, bits of offset."""
+    out, x, count, factor, offset = a[0], a[1], a[2], float_of(a[3]), float_of(a[4])
+    for i in range(0, count, LANES):
+        store(out, i, fma(broadcast(factor), load(x, i), broadcast(offset)))
+
+
+def _extremum(name: str, largest: bool) -> Kernel:
+    # A closure over a flag, as in `shards`.
+    @kernel
+    def extremum(a):  # type: ignore[no-untyped-def]
+        out, x, y, count = a[0], a[1], a[2], a[3]
+        for i in range(0, count, LANES):
+            v, w = load(x, i), load(y, i)
+            chosen = maximum(v, w) if largest else minimum(v, w)
+            store(out, i, select(equal(w, w), chosen, w))
+
+    extremum.name = name
+    return extremum
+
+
+#: The larger (smaller) of x and y, NaN if either is. Row: out, x, y, count.
+larger = _extremum("larger", True)
+smaller = _extremum("smaller", False)
+
+
+@kernel
+def chosen_back(a):  # type: ignore[no-untyped-def]
+    """out = g where x was chosen as y, half of it where the other one is equal, else 0.
+
+    Row: out, g, y, x, other, count.
+    """
+    out, g, y, x, other, count = a[0], a[1], a[2], a[3], a[4], a[5]
+    for i in range(0, count, LANES):
+        result, whole = load(y, i), load(g, i)
+        half = mul(whole, broadcast(0.5))
+        share = select(equal(load(other, i), result), half, whole)
+        store(out, i, select(equal(load(x, i), result), share, broadcast(0.0)))
+
+
+@kernel
+def repeat(a):  # type: ignore[no-untyped-def]
+    """out[o, t, i] = x[o, i]. Row: out, x, outer, times, inner."""
+    out, x, outer, times, inner = a[0], a[1], a[2], a[3], a[4] * SHARD
+    for o in range(outer):
+        for t in range(times):
+            to = (o * times + t) * inner
+            for i in range(0, inner, LANES):
+                store(out, to + i, load(x, o * inner + i))
+
+
+@kernel
+def repeat_back(a):  # type: ignore[no-untyped-def]
+    """out[o, i] = sum over t of g[o, t, i]. Row: out, g, outer, times, inner."""
+    out, g, outer, times, inner = a[0], a[1], a[2], a[3], a[4] * SHARD
+    for o in range(outer):
+        for i in range(0, inner, LANES):
+            total = load(g, o * times * inner + i)
+            for t in range(1, times):
+                total = add(total, load(g, (o * times + t) * inner + i))
+            store(out, o * inner + i, total)
