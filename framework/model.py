@@ -223,7 +223,8 @@ class Model(Trainer, Layer):
         """Print what runs natively, and what does not and why: layers, loss and optimizer.
 
         A training step that a native program does not cover runs eagerly, which is right but slow.
-        One layer, loss or regularizer without a lowering makes the whole step eager.
+        A layer without a lowering runs on the tape, in the middle of a native step, unless there
+        are more of them than of the others. A loss without one makes the whole step eager.
 
         Args:
             print_fn: receives the text instead of `print`.

@@ -15,6 +15,7 @@ from __future__ import annotations
 from . import (  # noqa: F401  (they register)
     channelwise,
     convolving,
+    islands,
     joining,
     local,
     moving,

@@ -17,6 +17,7 @@ address leaves this file unchecked.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,11 +94,13 @@ class Phase:
         per_shard: whether `tasks` holds one task to be run for every shard, or some to run once.
         tasks: lists of instructions; different tasks may run at once.
         per_group: what precedes the first shard of each group.
+        then: a function of the program, called after the phase and before the next.
     """
 
     per_shard: bool
     tasks: list[list[Instruction]]
     per_group: list[Instruction] = field(default_factory=list)
+    then: Callable[[Any], None] | None = None
 
 
 class Build:
@@ -128,6 +131,11 @@ class Build:
         """Start a phase; what follows waits for everything before."""
         self.phases.append(Phase(per_shard, [[]]))
         return self.phases[-1]
+
+    def pause(self, function: Callable[[Any], None]) -> None:
+        """End a phase of shards, call `function` on the program, and start another one."""
+        self.phases[-1].then = function
+        self.begin(per_shard=True)
 
     def task(self) -> None:
         """Start another task of a phase that runs once."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..tree import is_shape
+
 Shape = tuple[int, ...]
 
 
@@ -66,6 +68,17 @@ class Graph:
     borders: dict[int, Border] = field(default_factory=dict)
     activity: list[tuple[int, Any]] = field(default_factory=list)
     reasons: list[tuple[str, str | None]] | None = None
+
+    def check_worth(self) -> None:
+        """Refuse a graph that leaves more to the tape than it does itself.
+
+        Raises:
+            NotNative: it does.
+        """
+        islands = [n for n in self.nodes if n.op == "island"]
+        working = [n for n in self.nodes if n.op != "island" and n.variables]
+        if len(islands) > len(working):
+            raise NotNative(f"too little is native: {islands[0].settings['why']}")
 
     def add(
         self,
@@ -184,9 +197,10 @@ def graph_of(model: Any, samples: Any, training: bool = True) -> Graph:
         ShapeError: a layer does not take its input.
     """
     graph, given = _begun(samples, training)
-    graph.outputs = translate(model, graph, given)
+    graph.outputs = _covered(model, graph, given)
     graph.output = graph.results[0]
     _drop_unread(graph)
+    graph.check_worth()
     _put_borders(graph)
     return graph
 
@@ -196,9 +210,10 @@ def reasons(model: Any, samples: Any) -> list[tuple[str, str | None]]:
     graph, given = _begun(samples, True)
     graph.reasons = []
     try:
-        translate(model, graph, given)
+        _covered(model, graph, given)
+        graph.check_worth()
     except NotNative as error:
-        graph.reasons.append((model.name, str(error)))
+        graph.reasons.append((model.name, f"eager: {error}"))
     return graph.reasons
 
 
@@ -220,43 +235,71 @@ def translate(layer: Any, graph: Graph, given: Any) -> Any:
     """What a layer returns for a value (or a structure of them): a value, or a structure."""
     if type(layer).__name__ in MODELS:
         return _covered(layer, graph, given)
-    return or_reason(
+    return or_island(
         graph,
-        layer.name,
+        layer,
+        given,
         lambda: _covered(layer, graph, given),
         lambda: layer.compute_output_shape(_batched(graph, given, None)),
     )
 
 
-def or_reason(
-    graph: Graph, name: str, translated: Callable[[], Any], shape_of: Callable[[], Any]
+def or_island(
+    graph: Graph,
+    layer: Any,
+    given: Any,
+    translated: Callable[[], Any],
+    shape_of: Callable[[], Any],
 ) -> Any:
-    """What `translated` returns; while reasons are collected also if it is not native.
+    """What `translated` returns, or else a value that the layer computes on the tape.
+
+    While reasons are collected, there is a value in any case.
 
     Args:
         graph: the graph.
-        name: of the layer, for the reason.
-        translated: adds nodes and returns their value.
+        layer: or what behaves like one.
+        given: the values that it is called on.
+        translated: adds nodes and returns their value, or a structure of values.
         shape_of: the shapes of what the layer returns, with the batch axis.
+
+    Raises:
+        NotNative: the layer can be neither.
     """
-    if graph.reasons is None:
-        return translated()
+    why = None
     try:
         found = translated()
     except NotNative as error:
-        graph.reasons.append((name, str(error)))
-
-        def unknown(shapes: Any) -> Any:
-            if isinstance(shapes, dict):
-                return {k: unknown(s) for k, s in shapes.items()}
-            if isinstance(shapes, list):
-                return [unknown(s) for s in shapes]
-            graph.shapes.append(tuple(shapes[1:]))
-            return len(graph.shapes) - 1
-
-        return unknown(shape_of())
-    graph.reasons.append((name, None))
+        why = str(error)
+        shape = shape_of() if layer.built and layer.dtype == "float32" else None
+        if shape is not None and is_shape(shape) and all(isinstance(n, int) for n in shape[1:]):
+            found = _island(layer, graph, given, tuple(shape[1:]), why)
+            why = f"runs on the tape: {why}"
+        elif graph.reasons is None:
+            raise
+        else:
+            found = _unknown(graph, shape_of() if shape is None else shape)
+    if graph.reasons is not None:
+        graph.reasons.append((layer.name, why))
     return found
+
+
+def _unknown(graph: Graph, shapes: Any) -> Any:
+    """Values of these shapes that nothing computes, to look at what comes after them."""
+    if isinstance(shapes, dict):
+        return {k: _unknown(graph, s) for k, s in shapes.items()}
+    if isinstance(shapes, list):
+        return [_unknown(graph, s) for s in shapes]
+    graph.shapes.append(tuple(shapes[1:]))
+    return len(graph.shapes) - 1
+
+
+def _island(layer: Any, graph: Graph, given: Any, shape: Shape, why: str) -> int:
+    """The value of a layer that runs on the tape, between programs."""
+    learned = [v for v in layer.weights if v._learnable]
+    variables = {str(i): v for i, v in enumerate(learned)}
+    settings = {"runs": layer, "given": given, "training": graph.training, "why": why}
+    inputs = tuple(values_in(given))
+    return graph.add("island", inputs, shape, layer.name, variables, **settings)
 
 
 def _batched(graph: Graph, given: Any, batch: int | None) -> Any:
@@ -275,10 +318,11 @@ def _covered(layer: Any, graph: Graph, given: Any) -> Any:
         raise NotNative(f"{kind.__name__} {layer.name!r} has not been built yet")
     if getattr(layer, "dtype", "float32") != "float32":
         raise NotNative(f"{kind.__name__} {layer.name!r} computes in {layer.dtype}")
-    if layer.activity_regularizer is not None:
-        raise NotNative(f"the activity regularizer of {layer.name!r} has no lowering")
     layer.check_input(_batched(graph, given, 1))
-    return translation(layer, graph, given)
+    found = translation(layer, graph, given)
+    if layer.activity_regularizer is not None:
+        graph.activity += [(value, layer.activity_regularizer) for value in values_in(found)]
+    return found
 
 
 def _drop_unread(graph: Graph) -> None:

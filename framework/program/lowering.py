@@ -85,6 +85,8 @@ class Lowering:
         self.shards = -(-batch // SHARD)
         self.masks: dict[int, Buffer] = {}
         self.drawn: list[tuple[Buffer, Callable[[], Any]]] = []
+        #: The layers that run on the tape, by their nodes.
+        self.islands: dict[Node, Any] = {}
         self.build = Build()
         self.offsets = offsets
         self.slot = self.build.buffer(slot, "gradients of a group", "slot") if slot else None

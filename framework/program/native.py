@@ -16,6 +16,7 @@ from ..errors import ShapeError
 from ..tape import grad_mode
 from ..tree import tree_leaves
 from .graph import Graph, NotNative, flat_layers, graph_of, reasons
+from .islands import Unexpected
 from .losses import LossPlan
 from .optimizing import Update, has_kernel, key_of
 from .penalties import factors_of
@@ -147,7 +148,17 @@ class Native:
                 if row.loss is not None:
                     row.loss.check(row.y, (len(xs[0]), *shape))
         weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
-        return step.outcome(xs, *([_array(v) for v in values] for values in (targets, weights)))
+        ys, weights = ([_array(v) for v in values] for values in (targets, weights))
+        if not step.has_islands:
+            return step.outcome(xs, ys, weights)
+        states = [(v, v.data.copy()) for v in self.model.non_trainable_variables]
+        try:
+            return step.outcome(xs, ys, weights)
+        except Unexpected as error:  # before anything was learned
+            for variable, values in states:
+                variable.assign(values)
+            self.reason = str(error)
+            return None
 
     def _step(
         self,
@@ -239,13 +250,15 @@ class Native:
             optimizer: the one to train with, likewise.
         """
         found = reasons(self.model, samples)
-        covered = all([why is None for _, why in found])
-        if losses is not None and covered:
-            graph = graph_of(self.model, samples)
+        try:
+            graph: Graph | None = graph_of(self.model, samples)
+        except NotNative:
+            graph = None
+        if losses is not None and graph is not None:
             for value, (name, loss) in zip(graph.results, losses, strict=True):
                 if loss is not None:
                     found.append((name, _reason_against(loss, graph.seen_from(value))))
-        if optimizer is not None and covered:
+        if optimizer is not None and graph is not None:
             for v in self.model.trainable_variables:
                 if v.regularizer is not None and factors_of(v.regularizer) is None:
                     name = type(v.regularizer).__name__

@@ -228,8 +228,15 @@ class Program:
             self.tables[thread][word] = base + offset
 
     def run(self) -> None:
-        """Run all phases once."""
-        threads.run_phases(self.tables, self._phases, self._spans, self._counters)
+        """Run all phases once, and between them what asks for a pause."""
+        first = 0
+        for below, phase in enumerate(self.build.phases, start=1):
+            if phase.then is not None or below == len(self._phases):
+                part = self._phases[first:below]
+                threads.run_phases(self.tables, part, self._spans, self._counters)
+                first = below
+            if phase.then is not None:
+                phase.then(self)
 
     def check_canaries(self) -> None:
         """Raise if a kernel wrote outside of its buffers (only with `guard`).

@@ -96,6 +96,8 @@ class Step:
             update.emit(low.build, groups, pitch)
         self._prepare(low)
         self._inputs, self._drawn = low.inputs, low.drawn
+        #: Whether some layers run on the tape, and so may do what was not foreseen.
+        self.has_islands = bool(low.islands)
         self.samples = low.samples
         self.program = Program(low.build, batch, size, workers, guard)
         self._put_targets = [

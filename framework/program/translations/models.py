@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from ...operators import Deferred
 from ...tree import tree_leaves, tree_map
-from ..graph import Graph, NotNative, layer_names, or_reason, translate, values_in
+from ..graph import Graph, NotNative, layer_names, or_island, translate, values_in
 from .operations import Value, operation
 
 
@@ -64,12 +65,31 @@ def _called(call: Any, graph: Graph, value_of: Any) -> Any:
     ):
         with _in_mode(graph, call.settings.get("training")):
             return translate(layer, graph, tree_map(value_of, inputs[0]))
-    return or_reason(
+    return or_island(
         graph,
-        layer.name,
+        _Call(call),
+        [value_of(tensor) for tensor in call.sources()],
         odd,
         lambda: layer._output_shapes(call, lambda t: (None, *graph.shapes[value_of(t)])),
     )
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of a layer with more than tensors, as if it were a layer of the tensors."""
+
+    call: Any
+
+    def __call__(self, tensors: list[Any], training: bool) -> Any:
+        found = iter(tensors)
+        inputs, settings = tree_map(
+            lambda leaf: next(found) if isinstance(leaf, Deferred) else leaf,
+            (self.call.inputs, self.call.settings),
+        )
+        return self.call.layer(*inputs, **{"training": training, **settings})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.call.layer, name)
 
 
 @contextmanager

@@ -1,0 +1,152 @@
+"""Layers without a lowering, in the middle of a program: they run on the tape, batch by batch.
+
+The program pauses at the end of a phase. The samples that the layer is called on are in memory as
+an array by then, what it returns is read from an array in the next phase, and the same the other
+way round with the gradients. Python runs every time, so nothing that it decides is frozen.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..backward import run_backward
+from ..kernels import pointwise, shards
+from ..kernels.simd import SHARD
+from ..tape import grad_enabled
+from ..tensor import Tensor, wrap
+from .build import COUNT, Buffer
+from .graph import Node, rearranged
+from .lowering import Lowering, OpLowering, lowers
+from .program import Program
+
+Array = np.ndarray
+
+
+class Unexpected(Exception):
+    """A layer did what the program was not made for; the whole step has to be done eagerly."""
+
+
+class _Island:
+    """One layer in one program: where its arrays go, and the tape between there and back.
+
+    Args:
+        low: the lowering of the program.
+        node: of the layer.
+    """
+
+    def __init__(self, low: Lowering, node: Node) -> None:
+        self.layer, self.given = node.settings["runs"], node.settings["given"]
+        self.training = node.settings["training"]
+        self.batch, self.shape = low.batch, low.graph.shapes[node.output]
+        self.trained = [v for v in node.variables.values() if v in low.offsets]
+        self.offsets = [low.offsets[v] for v in self.trained]
+        self.wanted = [low.needs_gradient(v) for v in node.inputs]
+        self.tapes = low.needs_gradient(node.output)
+        self.shapes = [low.graph.shapes[v] for v in node.inputs]
+        self.inputs = [_written(low, low.values[v], shape) for v, shape in self._pairs(node)]
+        self.result = _outside(low, node.layer, self.shape)
+
+    def _pairs(self, node: Node) -> Any:
+        return zip(node.inputs, self.shapes, strict=True)
+
+    def there(self, program: Program) -> None:
+        """Call the layer.
+
+        Raises:
+            Unexpected: it returns something of another shape, or adds to the loss.
+        """
+        self.tensors = []
+        for buffer, shape, wanted in zip(self.inputs, self.shapes, self.wanted, strict=True):
+            tensor = wrap(_samples(program, buffer, shape).copy())
+            tensor.requires_grad = wanted
+            self.tensors.append(tensor)
+        layer = self.layer
+        with grad_enabled(self.tapes):
+            out = layer(rearranged(self.given, iter(self.tensors)), training=self.training)
+        expected = (self.batch, *self.shape)
+        if not isinstance(out, Tensor) or out.shape != expected or out.dtype != np.float32:
+            got = f"{out.shape} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
+            raise Unexpected(f"{layer.name!r} returned {got} instead of {expected} float32")
+        if len(layer.losses) != sum(v.regularizer is not None for v in layer.trainable_weights):
+            raise Unexpected(f"{layer.name!r} adds to the loss")
+        self.out = out
+        self.array = np.ascontiguousarray(out.data)
+        program.point(self.result, self.array)
+
+    def lower_back(self, low: Lowering, node: Node) -> None:
+        """Emit the way of the gradients."""
+        self.gradient = _written(low, low.gradients[node.output], self.shape)
+        low.build.pause(self.back)
+        self.gradients = []
+        for value, shape, wanted in zip(node.inputs, self.shapes, self.wanted, strict=True):
+            if not wanted:
+                continue
+            source = _outside(low, f"{node.layer}, gradient", shape)
+            self.gradients.append(source)
+
+            def emit(out: Buffer, source: Buffer = source) -> None:
+                low.build.emit(pointwise.fill, out, out.size, 0)
+                _read(low, out, source)
+
+            low.give(value, emit)
+
+    def back(self, program: Program) -> None:
+        """Pull the gradient through the layer's tape, and give the variables theirs."""
+        g = wrap(_samples(program, self.gradient, self.shape).copy())
+        inputs = [t for t in self.tensors if t.requires_grad]
+        targets = [*inputs, *self.trained]
+        found = run_backward([self.out], [g], targets) if self.out.requires_grad else []
+        arrays = [None if t is None else t.data for t in found] or [None] * len(targets)
+        self.arrays = [
+            np.zeros(t.shape, np.float32) if a is None else np.ascontiguousarray(a, np.float32)
+            for t, a in zip(targets, arrays, strict=True)
+        ]
+        for buffer, array in zip(self.gradients, self.arrays, strict=False):
+            program.point(buffer, array)
+        slot = program.slots[0, program.guard :]
+        own = self.arrays[len(inputs) :]
+        for variable, first, array in zip(self.trained, self.offsets, own, strict=True):
+            slot[first : first + variable.size] += array.reshape(-1)
+        self.tensors, self.out = [], g
+
+
+def _samples(program: Program, buffer: Buffer, shape: tuple[int, ...]) -> Array:
+    """The samples of a batch in a buffer that `scatter` filled."""
+    flat = program.view(buffer).reshape(-1)[: program.batch * math.prod(shape)]
+    return flat.reshape(program.batch, *shape)
+
+
+def _written(low: Lowering, value: Buffer, shape: tuple[int, ...]) -> Buffer:
+    """A buffer of samples, to which the shards write a value."""
+    size = math.prod(shape)
+    out = low.build.buffer(size * SHARD, f"{value.name}, samples", "batch")
+    low.build.emit(shards.scatter, out, value, COUNT, size)
+    return out
+
+
+def _outside(low: Lowering, name: str, shape: tuple[int, ...]) -> Buffer:
+    return low.build.buffer(math.prod(shape) * SHARD, f"{name}, samples", "outside")
+
+
+def _read(low: Lowering, out: Buffer, source: Buffer) -> None:
+    low.build.emit(shards.gather, out, source, COUNT, 1, 1, out.size // SHARD, 0, 0, 1)
+
+
+@lowers("island")
+class Island(OpLowering):
+    """A layer on the tape."""
+
+    reads_output = True  # which also keeps others from writing into lanes that stay zero
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        island = low.islands[node] = _Island(low, node)
+        low.build.pause(island.there)
+        out = low.build.buffer(low.size(node.output), f"{node.layer}: island", "pinned")
+        low.values[node.output] = out
+        _read(low, out, island.result)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        low.islands[node].lower_back(low, node)
