@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -57,6 +58,14 @@ def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def _erf(x: Array) -> Array:
+    return np.fromiter(map(math.erf, x.tolist()), np.float64, x.size)
+
+
+def _softplus(x: Array) -> Array:
+    return np.logaddexp(x, 0)
+
+
 @pytest.mark.parametrize(
     ("function", "exact", "low", "high", "bound"),
     [
@@ -64,8 +73,25 @@ def _sigmoid(x: Array) -> Array:
         (vector_math.tanh, np.tanh, -12.0, 12.0, 5.0),
         (vector_math.tanh, np.tanh, -1.0, 1.0, 4.0),
         (vector_math.sigmoid, _sigmoid, -80.0, 80.0, 2.5),
+        (vector_math.expm1, np.expm1, -30.0, 88.0, 1.5),
+        (vector_math.expm1, np.expm1, -2.0, 2.0, 1.5),
+        (vector_math.log1p, np.log1p, -0.999, 4.0, 1.5),
+        (vector_math.log1p, np.log1p, 0.0, 3.0e38, 1.5),
+        (vector_math.softplus, _softplus, -87.0, 90.0, 2.0),
+        (vector_math.erf, _erf, -5.0, 5.0, 1.2),
     ],
-    ids=["exp", "tanh", "tanh_small", "sigmoid"],
+    ids=[
+        "exp",
+        "tanh",
+        "tanh_small",
+        "sigmoid",
+        "expm1",
+        "expm1_small",
+        "log1p",
+        "log1p_large",
+        "softplus",
+        "erf",
+    ],
 )
 def test_functions_are_as_exact_as_stated(
     function: Callable[..., object],
@@ -79,6 +105,14 @@ def test_functions_are_as_exact_as_stated(
     assert error.max() <= bound, (error.max(), x[error.argmax()])
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 2.0, 3.0, -0.75])
+def test_power_is_as_exact_as_stated(exponent: float) -> None:
+    x = np.geomspace(1e-6, 1e6, 1 << 16).astype(np.float32)
+    exact = x.astype(np.float64) ** exponent
+    error = _ulp(_applied(vector_math.power, x, np.full_like(x, exponent)), exact)
+    assert (error <= 1.2 + 1.2 * np.abs(np.log2(exact))).all(), error.max()
+
+
 def test_log_is_as_exact_as_stated() -> None:
     tiny, huge = np.float32(1.17549435e-38), np.float32(3.4e38)
     x = np.concatenate([np.geomspace(tiny, huge, 1 << 19), np.linspace(0.5, 2, 1 << 19)])
@@ -89,7 +123,9 @@ def test_log_is_as_exact_as_stated() -> None:
     assert error.max() <= 1.0, (error.max(), x[error.argmax()])
 
 
-@pytest.mark.parametrize("name", ["exp", "log", "tanh", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "tanh", "sigmoid", "expm1", "log1p", "softplus", "erf"]
+)
 def test_functions_keep_nan_and_limits(name: str) -> None:
     x = np.zeros(2 * SHARD, np.float32)
     x[:4] = np.nan, np.inf, -np.inf, 0.0
@@ -99,6 +135,10 @@ def test_functions_keep_nan_and_limits(name: str) -> None:
         "log": [np.nan, np.inf, np.nan, -np.inf],
         "tanh": [np.nan, 1.0, -1.0, 0.0],
         "sigmoid": [np.nan, 1.0, 0.0, 0.5],
+        "expm1": [np.nan, np.inf, -1.0, 0.0],
+        "log1p": [np.nan, np.inf, np.nan, 0.0],
+        "softplus": [np.nan, np.inf, 0.0, np.log(2)],
+        "erf": [np.nan, 1.0, -1.0, 0.0],
     }[name]
     np.testing.assert_allclose(got, expected, rtol=3e-7, atol=0)
 

@@ -25,37 +25,6 @@ from .vector_math import exp, log
 
 
 @kernel
-def softmax(a):  # type: ignore[no-untyped-def]
-    """Probabilities from logits. Row: out, x, classes (over the first axis of each)."""
-    out, x, classes = a[0], a[1], a[2]
-    for i in range(0, SHARD, LANES):
-        top = load(x, i)
-        for c in range(1, classes):
-            top = maximum(top, load(x, c * SHARD + i))
-        total = broadcast(0.0)
-        for c in range(classes):
-            y = exp(sub(load(x, c * SHARD + i), top))
-            store(out, c * SHARD + i, y)
-            total = add(total, y)
-        share = div(broadcast(1.0), total)
-        for c in range(classes):
-            store(out, c * SHARD + i, mul(load(out, c * SHARD + i), share))
-
-
-@kernel
-def softmax_back(a):  # type: ignore[no-untyped-def]
-    """out = y (g - sum(g y)). Row: out, g, y, classes."""
-    out, g, y, classes = a[0], a[1], a[2], a[3]
-    for i in range(0, SHARD, LANES):
-        total = broadcast(0.0)
-        for c in range(classes):
-            total = add(total, mul(load(g, c * SHARD + i), load(y, c * SHARD + i)))
-        for c in range(classes):
-            at = c * SHARD + i
-            store(out, at, mul(load(y, at), sub(load(g, at), total)))
-
-
-@kernel
 def sparse_cross_entropy(a):  # type: ignore[no-untyped-def]
     """-log softmax(x)[label] for each image, times its weight, and the gradient for x.
 

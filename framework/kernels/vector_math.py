@@ -1,4 +1,4 @@
-"""exp, log, tanh and sigmoid of vectors, as polynomials.
+"""exp, log, tanh, erf and what is made of them, of vectors, as polynomials.
 
 Errors in units of the last place (ulp), the largest over a dense sweep of float32 (measured by
 tests/test_simd.py; with fused multiply-adds):
@@ -7,10 +7,16 @@ tests/test_simd.py; with fused multiply-adds):
     log      1.0 ulp for normal numbers; -inf at 0 and at denormals, NaN below
     tanh     5.0 ulp
     sigmoid  2.5 ulp where exp(-x) is finite and normal
+    expm1    1.5 ulp
+    log1p    1.5 ulp
+    erf      1.2 ulp
+    softplus 2.0 ulp where exp(x) is normal
+    power    (1.2 + 1.2 |log2(x^n)|) ulp, for x > 0
 
 NaN stays NaN. exp and log reduce the argument as Cody and Waite (1980) do; their coefficients are
 those of the Cephes library (Moshier, 1992). tanh is the odd rational function of degree 13 over 6
-that Eigen uses.
+that Eigen uses. The two polynomials of erf were fitted for this file (Lawson's iteration in double
+precision: ``erf(x) / x - 1`` in x^2 below 0.9375, ``-log(erfc(x)) / x`` up to 4).
 """
 
 from __future__ import annotations
@@ -49,6 +55,26 @@ def exp(x):  # type: ignore[no-untyped-def]
     """e to the power x: 0 far below, infinity above 88.72."""
     x = maximum(minimum(x, broadcast(89.0)), broadcast(-104.0))
     shifted = fma(x, broadcast(_LOG2_E), broadcast(_ROUNDER))
+    y = add(_small_expm1(x, shifted), broadcast(1.0))
+    whole, half = _halves(shifted)
+    return mul(mul(y, _power_of_two(half)), _power_of_two(sub_ints(whole, half)))
+
+
+@inlined
+def expm1(x):  # type: ignore[no-untyped-def]
+    """exp(x) - 1, without cancellation."""
+    x = maximum(minimum(x, broadcast(89.0)), broadcast(-30.0))
+    shifted = fma(x, broadcast(_LOG2_E), broadcast(_ROUNDER))
+    y = _small_expm1(x, shifted)
+    whole, half = _halves(shifted)
+    high, low = _power_of_two(half), _power_of_two(sub_ints(whole, half))
+    # 2^n y + (2^n - 1), the second factor of 2^n last
+    return mul(fma(y, high, sub(high, _power_of_two(sub_ints(half, whole)))), low)
+
+
+@inlined
+def _small_expm1(x, shifted):  # type: ignore[no-untyped-def]
+    """exp(r) - 1 for the r that is left of x without the whole number of ln 2 in `shifted`."""
     n = sub(shifted, broadcast(_ROUNDER))
     r = fma(n, broadcast(-_LN_2_HIGH), x)
     r = fma(n, broadcast(-_LN_2_LOW), r)
@@ -58,11 +84,14 @@ def exp(x):  # type: ignore[no-untyped-def]
     y = fma(y, r, broadcast(4.1665795894e-2))
     y = fma(y, r, broadcast(1.6666665459e-1))
     y = fma(y, r, broadcast(5.0000001201e-1))
-    y = add(fma(mul(y, r), r, r), broadcast(1.0))
-    # 2^n in two factors, so that neither leaves the range of exponents
+    return fma(mul(y, r), r, r)
+
+
+@inlined
+def _halves(shifted):  # type: ignore[no-untyped-def]
+    """The whole number n, and half of it: as two factors, 2^n stays in the range of exponents."""
     whole = sub_ints(as_ints(shifted), as_ints(broadcast(_ROUNDER)))
-    half = shift_right(whole, 1)
-    return mul(mul(y, _power_of_two(half)), _power_of_two(sub_ints(whole, half)))
+    return whole, shift_right(whole, 1)
 
 
 @inlined
@@ -123,3 +152,57 @@ def tanh(x):  # type: ignore[no-untyped-def]
 def sigmoid(x):  # type: ignore[no-untyped-def]
     """1 / (1 + exp(-x))."""
     return div(broadcast(1.0), add(broadcast(1.0), exp(sub(broadcast(0.0), x))))
+
+
+@inlined
+def log1p(x):  # type: ignore[no-untyped-def]
+    """log(1 + x), without cancellation."""
+    one = broadcast(1.0)
+    u = add(one, x)
+    y = add(log(u), div(sub(x, sub(u, one)), u))  # what the sum lost, times the slope
+    return select(equal(u, broadcast(float("inf"))), u, y)
+
+
+@inlined
+def magnitude(x):  # type: ignore[no-untyped-def]
+    """|x|."""
+    return as_floats(and_ints(as_ints(x), broadcast_int(0x7FFFFFFF)))
+
+
+@inlined
+def softplus(x):  # type: ignore[no-untyped-def]
+    """log(1 + exp(x))."""
+    return add(maximum(x, broadcast(0.0)), log1p(exp(sub(broadcast(0.0), magnitude(x)))))
+
+
+@inlined
+def erf(x):  # type: ignore[no-untyped-def]
+    """The error function."""
+    t = minimum(magnitude(x), broadcast(4.0))
+    s = mul(t, t)
+    near = broadcast(8.2674618170131e-05)
+    near = fma(near, s, broadcast(-0.0008118075202219188))
+    near = fma(near, s, broadcast(0.005198829807341099))
+    near = fma(near, s, broadcast(-0.02685849741101265))
+    near = fma(near, s, broadcast(0.1128367930650711))
+    near = fma(near, s, broadcast(-0.37612631916999817))
+    near = fma(near, s, broadcast(0.12837916612625122))
+    near = fma(near, t, t)
+    far = broadcast(1.1890390851476695e-05)
+    far = fma(far, t, broadcast(-0.00032942104735411704))
+    far = fma(far, t, broadcast(0.003669454250484705))
+    far = fma(far, t, broadcast(-0.023819362744688988))
+    far = fma(far, t, broadcast(0.10630366206169128))
+    far = fma(far, t, broadcast(0.6351107954978943))
+    far = fma(far, t, broadcast(1.1286585330963135))
+    far = sub(broadcast(1.0), exp(sub(broadcast(0.0), mul(far, t))))
+    y = select(greater(t, broadcast(0.9375)), far, near)
+    y = select(greater(broadcast(0.0), x), sub(broadcast(0.0), y), y)
+    return select(equal(x, x), y, x)
+
+
+@inlined
+def power(x, n):  # type: ignore[no-untyped-def]
+    """x to the power n, for x from 0 on; 1 for n = 0."""
+    y = exp(mul(n, log(x)))
+    return select(equal(n, broadcast(0.0)), broadcast(1.0), y)

@@ -13,6 +13,7 @@ step          training, testing, predicting
 from __future__ import annotations
 
 from . import (  # noqa: F401  (they register)
+    activating,
     channelwise,
     convolving,
     islands,
@@ -23,7 +24,6 @@ from . import (  # noqa: F401  (they register)
     pooling,
     products,
     scaling,
-    shaping,
     translations,
 )
 from .graph import NotNative, graph_of, reasons

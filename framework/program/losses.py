@@ -24,7 +24,7 @@ def _logits(loss: Any, graph: Graph) -> tuple[int, float]:
     if loss.from_logits:
         return graph.output, 0.0
     last = next((n for n in graph.nodes if n.output == graph.output), None)
-    if last is None or last.op != "softmax":
+    if last is None or last.op != "softmax" or last.settings["runs"][2] != 1:
         raise NotNative("the loss takes probabilities that are not those of a softmax")
     return last.inputs[0], SMALLEST
 

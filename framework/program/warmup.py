@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import ops
 from ..kernels import (
+    activations,
     channelwise,
     joining,
     loss,
@@ -16,8 +17,10 @@ from ..kernels import (
     penalties,
     pointwise,
     products,
+    rows,
     scaling,
     shards,
+    strided,
     updates,
     windows,
     winograd,
@@ -27,8 +30,8 @@ from ..kernels.simd import TILE_ROWS
 from ..tensor import tensor
 
 _ROOMS = (
-    channelwise, joining, loss, moving, normalize, penalties, pointwise, products, scaling, shards,
-    updates, windows, winograd,
+    channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,
+    shards, strided, updates, windows, winograd,
 )  # fmt: skip
 _BY_ROWS = (
     products.correlate,
@@ -54,11 +57,14 @@ def usual_kernels() -> Iterator[Kernel]:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
     yield from updates.RULES.values()
     for made in _BY_ROWS:
-        for rows in range(TILE_ROWS, 0, -1):
-            yield made(rows)
+        for count in range(TILE_ROWS, 0, -1):
+            yield made(count)
     for made, sizes in _BY_SIZE:
         for size in sizes:
             yield made(size)
+    for name in activations.EXPRESSIONS:
+        yield activations.value(name)
+        yield activations.slope(name)
 
 
 def warmup(each: Callable[[Kernel], None] | None = None) -> int:

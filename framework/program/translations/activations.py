@@ -2,11 +2,51 @@
 
 from __future__ import annotations
 
+import inspect
+import math
+from collections.abc import Callable
 from typing import Any
 
+from ...ops.axes import axis_tuple
 from ...tape import OPS
 from ..graph import Graph, NotNative, layer_names
 from .layouts import along_channels
+
+_INFINITY = float("inf")
+_SELU = (1.6732632423543772, 1.0, 1.0507009873554805)
+
+#: For each activation, from its settings: an expression of `kernels.activations`, and the settings
+#: of that one.
+POINTWISE: dict[str, Callable[..., tuple[str, tuple[float, ...]]]] = {
+    "relu": lambda negative_slope, max_value, threshold: (
+        "rectified",
+        (negative_slope, threshold, _INFINITY if max_value is None else max_value),
+    ),
+    "leaky_relu": lambda negative_slope: ("rectified", (negative_slope, 0.0, _INFINITY)),
+    "relu6": lambda: ("clipped", (0.0, 0.0, 6.0, 1.0)),
+    "hard_tanh": lambda: ("clipped", (0.0, -1.0, 1.0, 1.0)),
+    "hard_sigmoid": lambda: ("clipped", (3.0, 0.0, 6.0, 1 / 6)),
+    "sparse_sigmoid": lambda: ("clipped", (1.0, 0.0, 2.0, 0.5)),
+    "hard_silu": lambda: ("gated", (3.0, 0.0, 6.0, 1 / 6)),
+    "elu": lambda alpha: ("exponential_unit", (alpha, 1.0, 1.0)),
+    "celu": lambda alpha: ("exponential_unit", (alpha, 1 / alpha, 1.0)),
+    "selu": lambda: ("exponential_unit", _SELU),
+    "exp": lambda: ("exponential", ()),
+    "softplus": lambda: ("softplus", (1.0,)),
+    "log_sigmoid": lambda: ("softplus", (-1.0,)),
+    "silu": lambda: ("silu", ()),
+    "gelu": lambda approximate: ("gelu_tanh" if approximate else "gelu", ()),
+    "mish": lambda: ("mish", ()),
+    "softsign": lambda: ("softsign", ()),
+    "tanh_shrink": lambda: ("tanh_shrink", ()),
+    "soft_shrink": lambda threshold: ("soft_shrink", (threshold,)),
+    "hard_shrink": lambda threshold: ("hard_shrink", (threshold,)),
+    "squareplus": lambda b: ("squareplus", (b, math.sqrt(b))),
+    "sparse_plus": lambda: ("sparse_plus", ()),
+}
+#: Those that are ops of programs themselves.
+_OWN = ("relu", "tanh", "sigmoid")
+_ALONG = ("softmax", "log_softmax", "sparsemax", "glu")
 
 
 @layer_names("Dense")
@@ -22,7 +62,16 @@ def _dense(layer: Any, graph: Graph, x: int) -> int:
 
 def is_op(layer: Any, name: str) -> bool:
     """Whether the activation is this op (or a copy of it, in a copy of the layer)."""
-    return getattr(layer.activation, "forward", None) is OPS[name].forward
+    return _same(layer.activation, OPS[name])
+
+
+def _same(activation: Any, op: Any) -> bool:
+    """Whether both are one op, or one composition of ops."""
+    for attribute in ("forward", "function"):
+        code = getattr(op, attribute, None)
+        if code is not None:
+            return getattr(activation, attribute, None) is code
+    return False
 
 
 def activated(layer: Any, graph: Graph, x: int, done: str = "") -> int:
@@ -33,13 +82,70 @@ def activated(layer: Any, graph: Graph, x: int, done: str = "") -> int:
         name == "linear" and activation.__module__.endswith("activations")
     ):
         return x
-    if name not in ("relu", "tanh", "sigmoid", "softmax") or not is_op(layer, name):
+    known = name in _OWN or name in _ALONG or name in POINTWISE
+    if not known or not is_op(layer, name):
         raise NotNative(f"the activation {name!r} of {layer.name!r} has no lowering")
-    if name == "softmax" and len(graph.shapes[x]) != 1:
-        raise NotNative(f"the softmax of {layer.name!r} is taken along {graph.shapes[x]}")
-    return graph.add(name, (x,), graph.shapes[x], layer.name)
+    if name in _OWN:
+        return graph.add(name, (x,), graph.shapes[x], layer.name)
+    if name in _ALONG:
+        return _along(graph, x, name, layer.name, -1)
+    parameters = inspect.signature(activation).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return _pointwise(graph, x, layer.name, name, **given)
+
+
+def _pointwise(graph: Graph, x: int, layer: str, name: str, **given: Any) -> int:
+    expression, numbers = POINTWISE[name](**given)
+    return graph.add(
+        "pointwise", (x,), graph.shapes[x], layer, expression=expression, given=tuple(numbers)
+    )
+
+
+def _along(graph: Graph, x: int, name: str, layer: str, axis: Any) -> int:
+    """An activation along an axis (or neighbouring axes), counted with the batch as axis 0."""
+    shape = graph.shapes[x]
+    axes = [i - 1 for i in axis_tuple(axis, len(shape) + 1)]
+    if not axes or axes[0] < 0 or axes != list(range(axes[0], axes[0] + len(axes))):
+        raise NotNative(f"the {name} of {layer!r} is taken along {axis}")
+    first, last = axes[0], axes[-1] + 1
+    runs = (math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:]))
+    if name == "glu":
+        if shape[first] % 2:
+            raise NotNative(f"the glu of {layer!r} halves {shape[first]} elements")
+        shape = (*shape[:first], shape[first] // 2, *shape[last:])
+    return graph.add(name, (x,), shape, layer, runs=runs)
 
 
 @layer_names("Activation")
 def _activation(layer: Any, graph: Graph, x: int) -> int:
     return activated(layer, graph, x)
+
+
+@layer_names("ReLU", "LeakyReLU")
+def _relu(layer: Any, graph: Graph, x: int) -> int:
+    most = getattr(layer, "max_value", None)
+    threshold = getattr(layer, "threshold", 0.0)
+    if most is None and not threshold and not layer.negative_slope:
+        return graph.add("relu", (x,), graph.shapes[x], layer.name)
+    given = {"negative_slope": layer.negative_slope, "max_value": most, "threshold": threshold}
+    return _pointwise(graph, x, layer.name, "relu", **given)
+
+
+@layer_names("ELU")
+def _elu(layer: Any, graph: Graph, x: int) -> int:
+    return _pointwise(graph, x, layer.name, "elu", alpha=layer.alpha)
+
+
+@layer_names("PReLU")
+def _prelu(layer: Any, graph: Graph, x: int) -> int:
+    return graph.add("prelu", (x,), graph.shapes[x], layer.name, {"alpha": layer.alpha})
+
+
+@layer_names("Softmax")
+def _softmax(layer: Any, graph: Graph, x: int) -> int:
+    return _along(graph, x, "softmax", layer.name, layer.axis)
+
+
+@layer_names("Identity")
+def _identity(layer: Any, graph: Graph, x: int) -> int:
+    return x

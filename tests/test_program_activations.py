@@ -1,0 +1,139 @@
+"""Activations in programs: each replays as it runs, at its limits too."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from replay import assert_replays, assert_same_bits, sequential
+
+import gradtape as gt
+from gradtape import ops
+from gradtape.kernels import activations, rows
+from gradtape.kernels.simd import SHARD, bits_of
+from gradtape.program.activating import walks
+from gradtape.program.translations.activations import POINTWISE
+
+Array = np.ndarray
+L = gt.layers
+_RNG = np.random.default_rng(0)
+
+LAYERS: dict[str, Any] = {
+    **{n: (lambda n=n: L.Activation(n)) for n in sorted(POINTWISE)},
+    **{n: (lambda n=n: L.Activation(n)) for n in ("tanh", "sigmoid", "log_softmax", "sparsemax")},
+    "softmax": lambda: L.Softmax(),
+    "softmax over pixels": lambda: L.Softmax(axis=1),
+    "ReLU": lambda: L.ReLU(),
+    "ReLU, all set": lambda: L.ReLU(0.8, 0.1, 0.2),
+    "ReLU, threshold": lambda: L.ReLU(threshold=0.3),
+    "LeakyReLU": lambda: L.LeakyReLU(0.2),
+    "ELU": lambda: L.ELU(0.7),
+    "PReLU": lambda: L.PReLU("random_normal"),
+    "PReLU per channel": lambda: L.PReLU("random_normal", shared_axes=(1, 2)),
+    "PReLU per column": lambda: L.PReLU("random_normal", shared_axes=(1, 3)),
+    "Identity": lambda: L.Identity(),
+}
+
+
+def _images(number: int, batch: int) -> tuple[Array, ...]:
+    rng = np.random.default_rng(number)
+    return rng.normal(size=(batch, 4, 3, 2)).astype("f"), rng.normal(size=(batch, 3)).astype("f")
+
+
+def _model(name: str) -> Any:
+    return sequential(
+        lambda: L.Conv2D(5, 2, padding="same"), LAYERS[name], L.Flatten, lambda: L.Dense(3),
+        shape=(4, 3, 2),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_activations_replay_as_they_run(name: str) -> None:
+    loss = gt.losses.MeanSquaredError()
+    assert_replays(lambda: _model(name), lambda i: _images(i, 17), loss, rate=0.02)
+
+
+def test_a_gate_halves_its_input() -> None:
+    def make() -> Any:
+        return sequential(lambda: L.Dense(6), lambda: L.Activation("glu"), shape=(5,))
+
+    def batch(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        return rng.normal(size=(9, 5)).astype("f"), rng.normal(size=(9, 3)).astype("f")
+
+    assert_replays(make, batch, gt.losses.MeanSquaredError())
+
+
+@pytest.mark.parametrize("batch", [1, 2, 15, 17, 33])
+def test_results_are_the_same_bits_and_stay_in_their_buffers(batch: int) -> None:
+    def make() -> Any:
+        return sequential(
+            lambda: L.Conv2D(5, 2, activation="gelu"), LAYERS["PReLU per column"],
+            lambda: L.Conv2D(4, 1, activation="selu"), LAYERS["softmax over pixels"],
+            L.Flatten, lambda: L.Dense(3, activation="log_softmax"), shape=(4, 3, 2),
+        )  # fmt: skip
+
+    assert_same_bits(make, lambda i: _images(i, batch), gt.losses.MeanSquaredError())
+
+
+@pytest.mark.parametrize("name", sorted(POINTWISE))
+def test_expressions_and_slopes_are_those_of_the_ops(name: str) -> None:
+    """Against the op in float64, far out too; NaN stays NaN."""
+    x = np.concatenate([
+        np.linspace(-9, 9, 8 * SHARD - 5), [np.nan, 60.0, -60.0, 1e-6, -1e-6],
+    ]).astype("f")  # fmt: skip
+    op = getattr(ops, name)
+    settings = {"relu": {"negative_slope": 0.2, "threshold": 0.4, "max_value": 3.3}}.get(name, {})
+    defaults = {
+        p.name: p.default
+        for p in inspect.signature(op).parameters.values()
+        if p.default is not p.empty
+    }
+    expression, given = POINTWISE[name](**defaults | settings)
+    bits = [bits_of(v) for v in (*given, *(0.0,) * (4 - len(given)))]
+    y, g = np.empty_like(x), _RNG.normal(size=x.size).astype("f")
+    back = np.empty_like(x)
+    activations.value(expression)([y.ctypes.data, x.ctypes.data, x.size, *bits])
+    activations.slope(expression)([*(v.ctypes.data for v in (back, g, x)), x.size, *bits])
+    wide = gt.tensor(x.astype(np.float64), requires_grad=True)
+    exact = op(wide, **settings)
+    exact.backward(gt.tensor(g.astype(np.float64)))
+    keep = ~np.isnan(x)
+    assert np.isnan(y[~keep]).all()
+    np.testing.assert_allclose(y[keep], exact.numpy()[keep], rtol=1e-6, atol=3e-7)
+    np.testing.assert_allclose(back[keep], wide.grad.numpy()[keep], rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (1, 7, 1), (2, 1, 3)])
+def test_rows_are_those_of_the_ops(name: str, shape: tuple[int, int, int]) -> None:
+    x = (3 * _RNG.normal(size=(*shape, SHARD))).astype("f")
+    g, y, back = _RNG.normal(size=x.shape).astype("f"), np.empty_like(x), np.empty_like(x)
+    getattr(rows, name)([y.ctypes.data, x.ctypes.data, *shape])
+    getattr(rows, f"{name}_back")([*(v.ctypes.data for v in (back, g, y)), *shape])
+    wide = gt.tensor(x.astype(np.float64), requires_grad=True)
+    exact = getattr(ops, name)(wide, axis=1)
+    exact.backward(gt.tensor(g.astype(np.float64)))
+    np.testing.assert_allclose(y, exact.numpy(), rtol=2e-6, atol=1e-6)
+    np.testing.assert_allclose(back, wide.grad.numpy(), rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "small"),
+    [
+        ((4, 3, 2), (4, 3, 2)), ((4, 3, 2), (1, 1, 2)), ((4, 3, 2), (1, 3, 1)), ((4,), (1,)),
+        ((4, 3, 2), (4, 1, 2)), ((2, 3, 2, 3, 2), (2, 1, 2, 1, 2)), ((1, 5), (1, 5)), ((), ()),
+        ((2, 3, 2, 3, 2, 2), (1, 3, 1, 3, 1, 2)),
+    ],
+)  # fmt: skip
+def test_walks_meet_what_broadcasting_meets(shape: tuple[int, ...], small: tuple[int, ...]) -> None:
+    numbers = np.arange(int(np.prod(small))).reshape(small)
+    expected = np.broadcast_to(numbers, shape).ravel()
+    got = np.full(expected.size, -1)
+    for at, start, loops in walks(shape, small):
+        for index in np.ndindex(*loops[:4]):
+            got[at] = start + sum(i * s for i, s in zip(index, loops[4:], strict=True))
+            at += 1
+    np.testing.assert_array_equal(got, expected)
