@@ -1,8 +1,17 @@
-"""Losses of a shard with their gradients, in one pass. Logits are (classes, SHARD)."""
+"""Losses that look at all classes of a pixel, with their gradients.
+
+Rows begin alike: losses (pixels, SHARD), gradient (pixels, classes, SHARD) or 0, x, targets,
+weights (pixels, SHARD), pixels, classes. Each loss is weighed, and where a weight is 0 so are loss
+and gradient.
+"""
 
 from __future__ import annotations
 
-from .native import kernel
+import functools
+from typing import Any
+
+from .errors import SMALLEST, weighed, within
+from .native import Kernel, inlined, kernel
 from .simd import (
     LANES,
     SHARD,
@@ -18,110 +27,251 @@ from .simd import (
     minimum,
     mul,
     select,
+    sqrt,
     store,
     sub,
 )
-from .vector_math import exp, log
+from .vector_math import exp, log, power
 
 
 @kernel
 def sparse_cross_entropy(a):  # type: ignore[no-untyped-def]
-    """-log softmax(x)[label] for each image, times its weight, and the gradient for x.
+    """-log softmax(x)[label].
 
-    Row: losses (SHARD,), gradient (classes, SHARD) or 0, x, labels (SHARD,) as float32, weights
-    (SHARD,), classes, bits of the smallest probability. Probabilities are held between it and 1
-    minus it; beyond, the gradient is 0. (0 holds nothing: a loss on logits.)
+    Row: as said above, with labels (pixels, SHARD) as float32 for targets, then bits of the
+    smallest probability. Probabilities are held between it and 1 minus it; beyond, the gradient is
+    0. (0 holds nothing: a loss on logits.)
     """
-    losses, gradient, x, labels, weights, classes, smallest = (
-        a[0], a[1], a[2], a[3], a[4], a[5], float_of(a[6])
+    losses, gradient, x, labels, weights, pixels, classes, smallest = (
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6], float_of(a[7])
     )  # fmt: skip
     zero = broadcast(0.0)
-    for i in range(0, SHARD, LANES):
-        label, weight = load(labels, i), load(weights, i)
-        top, chosen = load(x, i), zero
-        for c in range(classes):
-            v = load(x, c * SHARD + i)
-            top = maximum(top, v)
-            chosen = select(equal(label, broadcast(c)), v, chosen)
-        total = zero
-        for c in range(classes):
-            total = add(total, exp(sub(load(x, c * SHARD + i), top)))
-        loss = sub(log(total), sub(chosen, top))
-        if smallest > 0:
-            least, most = broadcast(smallest), broadcast(1.0 - smallest)
-            p = exp(sub(zero, loss))
-            loss = select(greater(least, p), sub(zero, log(least)), loss)
-            loss = select(greater(p, most), sub(zero, log(most)), loss)
-            held = select(greater(least, p), zero, weight)
-            held = select(greater(p, most), zero, held)
-        else:
-            held = weight
-        store(losses, i, select(greater(weight, zero), mul(loss, weight), zero))
-        if gradient != 0:
-            scale = div(held, total)
+    for pixel in range(pixels):
+        for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
+            first = i + pixel * (classes - 1) * SHARD
+            label, weight = load(labels, i), load(weights, i)
+            top, chosen = load(x, first), zero
             for c in range(classes):
-                at = c * SHARD + i
-                p = mul(exp(sub(load(x, at), top)), scale)
-                store(gradient, at, sub(p, select(equal(label, broadcast(c)), held, zero)))
+                v = load(x, first + c * SHARD)
+                top = maximum(top, v)
+                chosen = select(equal(label, broadcast(c)), v, chosen)
+            total = zero
+            for c in range(classes):
+                total = add(total, exp(sub(load(x, first + c * SHARD), top)))
+            loss = sub(log(total), sub(chosen, top))
+            held = weight
+            if smallest > 0:
+                least, most = broadcast(smallest), broadcast(1.0 - smallest)
+                p = exp(sub(zero, loss))
+                loss = select(greater(least, p), sub(zero, log(least)), loss)
+                loss = select(greater(p, most), sub(zero, log(most)), loss)
+                held = within(p, least, most, weight)
+            store(losses, i, weighed(loss, weight))
+            if gradient != 0:
+                scale = div(held, total)
+                for c in range(classes):
+                    at = first + c * SHARD
+                    p = mul(exp(sub(load(x, at), top)), scale)
+                    store(gradient, at, sub(p, select(equal(label, broadcast(c)), held, zero)))
 
 
 @kernel
 def dense_cross_entropy(a):  # type: ignore[no-untyped-def]
-    """-sum(y log softmax(x)) for each image, times its weight, and the gradient for x.
+    """-sum(y log softmax(x)).
 
-    Row: losses (SHARD,), gradient (classes, SHARD) or 0, x, targets (classes, SHARD), weights
-    (SHARD,), classes, bits of the smallest probability (see `sparse_cross_entropy`), bits of keep,
-    of even: y is ``keep target + even`` (label smoothing).
+    Row: as said above, with targets (pixels, classes, SHARD), then bits of keep, of even, of the
+    smallest probability (see `sparse_cross_entropy`): y is ``keep target + even``.
     """
-    losses, gradient, x, targets, weights, classes = a[0], a[1], a[2], a[3], a[4], a[5]
-    smallest, keep, even = float_of(a[6]), broadcast(float_of(a[7])), broadcast(float_of(a[8]))
+    losses, gradient, x, targets, weights, pixels, classes = (
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
+    )  # fmt: skip
+    keep, even, smallest = broadcast(float_of(a[7])), broadcast(float_of(a[8])), float_of(a[9])
     zero = broadcast(0.0)
     least, most = log(broadcast(smallest)), log(broadcast(1.0 - smallest))
-    for i in range(0, SHARD, LANES):
-        weight, top = load(weights, i), load(x, i)
-        for c in range(1, classes):
-            top = maximum(top, load(x, c * SHARD + i))
-        total = zero
-        for c in range(classes):
-            total = add(total, exp(sub(load(x, c * SHARD + i), top)))
-        offset = add(top, log(total))
-        loss, mass = zero, zero
-        for c in range(classes):
-            at = c * SHARD + i
-            y, p = fma(keep, load(targets, at), even), sub(load(x, at), offset)
-            held = y
-            if smallest > 0:
-                held = select(greater(least, p), zero, held)
-                held = select(greater(p, most), zero, held)
-                p = maximum(minimum(p, most), least)
-            loss, mass = sub(loss, mul(y, p)), add(mass, held)
-        store(losses, i, select(greater(weight, zero), mul(loss, weight), zero))
-        if gradient != 0:
+    for pixel in range(pixels):
+        for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
+            first = i + pixel * (classes - 1) * SHARD
+            weight, top = load(weights, i), load(x, first)
+            for c in range(1, classes):
+                top = maximum(top, load(x, first + c * SHARD))
+            total = zero
             for c in range(classes):
-                at = c * SHARD + i
-                held, p = fma(keep, load(targets, at), even), sub(load(x, at), offset)
+                total = add(total, exp(sub(load(x, first + c * SHARD), top)))
+            offset = add(top, log(total))
+            loss, mass = zero, zero
+            for c in range(classes):
+                at = first + c * SHARD
+                y, p = fma(keep, load(targets, at), even), sub(load(x, at), offset)
+                held = y
                 if smallest > 0:
-                    held = select(greater(least, p), zero, held)
-                    held = select(greater(p, most), zero, held)
-                store(gradient, at, mul(weight, sub(mul(exp(p), mass), held)))
+                    held = within(p, least, most, held)
+                    p = maximum(minimum(p, most), least)
+                loss, mass = sub(loss, mul(y, p)), add(mass, held)
+            store(losses, i, weighed(loss, weight))
+            if gradient != 0:
+                for c in range(classes):
+                    at = first + c * SHARD
+                    held, p = fma(keep, load(targets, at), even), sub(load(x, at), offset)
+                    if smallest > 0:
+                        held = within(p, least, most, held)
+                    store(gradient, at, mul(weight, sub(mul(exp(p), mass), held)))
+
+
+@inlined
+def _plain(p, t, _alpha, _gamma):  # type: ignore[no-untyped-def]
+    return sub(broadcast(0.0), mul(t, log(p)))
+
+
+@inlined
+def _plain_slope(p, t, _alpha, _gamma):  # type: ignore[no-untyped-def]
+    return sub(broadcast(0.0), div(t, p))
+
+
+@inlined
+def _focal(p, t, alpha, gamma):  # type: ignore[no-untyped-def]
+    """-alpha (1 - p)^gamma t log(p)."""
+    missed = mul(alpha, power(sub(broadcast(1.0), p), gamma))
+    return mul(missed, _plain(p, t, t, t))
+
+
+@inlined
+def _focal_slope(p, t, alpha, gamma):  # type: ignore[no-untyped-def]
+    one = broadcast(1.0)
+    q = sub(one, p)
+    rise = mul(mul(gamma, power(q, sub(gamma, one))), log(p))
+    return mul(mul(alpha, t), sub(rise, div(power(q, gamma), p)))
+
+
+_OF_SHARES: dict[str, tuple[Any, Any]] = {
+    "cross_entropy": (_plain, _plain_slope),
+    "focal": (_focal, _focal_slope),
+}
+
+
+@functools.cache
+def of_shares(name: str) -> Kernel:
+    """A loss of what classes have in a pixel: x over its sum, or softmax(x).
+
+    Row: as said above, then bits of keep, of even, of alpha, of gamma, whether x are logits, and
+    whether targets are labels (pixels, SHARD). Shares are held 1e-7 away from 0 and 1; beyond, the
+    gradient is 0.
+    """
+    value, slope = _OF_SHARES[name]
+
+    def run(a):  # type: ignore[no-untyped-def]
+        losses, gradient, x, targets, weights = a[0], a[1], a[2], a[3], a[4]
+        pixels, classes = a[5], a[6]
+        keep, even = broadcast(float_of(a[7])), broadcast(float_of(a[8]))
+        alpha, gamma, logits, labels = (
+            broadcast(float_of(a[9])),
+            broadcast(float_of(a[10])),
+            a[11],
+            a[12],
+        )
+        zero, one = broadcast(0.0), broadcast(1.0)
+        least, most = broadcast(SMALLEST), broadcast(1.0 - SMALLEST)
+        for pixel in range(pixels):
+            for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
+                first = i + pixel * (classes - 1) * SHARD
+                weight, top, total = load(weights, i), zero, zero
+                if logits != 0:
+                    top = load(x, first)
+                    for c in range(1, classes):
+                        top = maximum(top, load(x, first + c * SHARD))
+                for c in range(classes):
+                    v = load(x, first + c * SHARD)
+                    if logits != 0:
+                        v = exp(sub(v, top))
+                    total = add(total, v)
+                loss, dot = zero, zero
+                for c in range(classes):
+                    at = first + c * SHARD
+                    v = load(x, at)
+                    if logits != 0:
+                        v = exp(sub(v, top))
+                    share = div(v, total)
+                    if labels != 0:
+                        t = select(equal(load(targets, i), broadcast(c)), one, zero)
+                    else:
+                        t = load(targets, at)
+                    t = fma(keep, t, even)
+                    p = minimum(maximum(share, least), most)
+                    loss = add(loss, value(p, t, alpha, gamma))
+                    if gradient != 0:
+                        rise = within(share, least, most, slope(p, t, alpha, gamma))
+                        store(gradient, at, rise)
+                        dot = fma(rise, share, dot)
+                store(losses, i, weighed(loss, weight))
+                if gradient != 0:
+                    for c in range(classes):
+                        at = first + c * SHARD
+                        rise = sub(load(gradient, at), dot)
+                        if logits != 0:
+                            rise = mul(rise, div(exp(sub(load(x, at), top)), total))
+                        else:
+                            rise = div(rise, total)
+                        store(gradient, at, weighed(rise, weight))
+
+    return Kernel(run, f"{name}_of_shares", made=True)
 
 
 @kernel
-def squared_error(a):  # type: ignore[no-untyped-def]
-    """mean((x - y)^2) over the features of each image, times its weight, and the gradient for x.
-
-    Row: losses (SHARD,), gradient (features, SHARD) or 0, x, targets (features, SHARD), weights
-    (SHARD,), features.
-    """
-    losses, gradient, x, targets, weights, features = a[0], a[1], a[2], a[3], a[4], a[5]
-    zero = broadcast(0.0)
-    for i in range(0, SHARD, LANES):
-        share = div(load(weights, i), broadcast(features))
-        loss = zero
-        for c in range(features):
-            at = c * SHARD + i
-            apart = sub(load(x, at), load(targets, at))
-            loss = fma(apart, apart, loss)
+def categorical_hinge(a):  # type: ignore[no-untyped-def]
+    """max(max((1 - t) x) - sum(t x) + 1, 0); ties share the gradient. Row: as said above."""
+    losses, gradient, x, targets, weights, pixels, classes = (
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
+    )  # fmt: skip
+    zero, one = broadcast(0.0), broadcast(1.0)
+    for pixel in range(pixels):
+        for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
+            first = i + pixel * (classes - 1) * SHARD
+            weight, right, wrong, ties = load(weights, i), zero, zero, zero
+            for c in range(classes):
+                v, t = load(x, first + c * SHARD), load(targets, first + c * SHARD)
+                right = fma(t, v, right)
+                other = mul(sub(one, t), v)
+                ties = select(equal(other, wrong), add(ties, one), ties)
+                if c == 0:
+                    wrong, ties = other, one
+                else:
+                    ties = select(greater(other, wrong), one, ties)
+                    wrong = maximum(other, wrong)
+            room = add(sub(wrong, right), one)
+            store(losses, i, weighed(maximum(room, zero), weight))
             if gradient != 0:
-                store(gradient, at, mul(add(share, share), apart))
-        store(losses, i, select(greater(share, zero), mul(loss, share), zero))
+                edge = select(equal(room, zero), mul(broadcast(0.5), weight), zero)
+                weight = select(greater(room, zero), weight, edge)
+                for c in range(classes):
+                    at = first + c * SHARD
+                    t = load(targets, at)
+                    rest = sub(one, t)
+                    chosen = equal(mul(rest, load(x, at)), wrong)
+                    rise = sub(select(chosen, div(rest, ties), zero), t)
+                    store(gradient, at, weighed(rise, weight))
+
+
+@kernel
+def cosine(a):  # type: ignore[no-untyped-def]
+    """-sum(t x) / (|t| |x|), lengths counting as 1e-7 at least. Row: as said above."""
+    losses, gradient, x, targets, weights, pixels, classes = (
+        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
+    )  # fmt: skip
+    zero, least = broadcast(0.0), broadcast(SMALLEST)
+    for pixel in range(pixels):
+        for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
+            first = i + pixel * (classes - 1) * SHARD
+            weight, dot, square, target_square = load(weights, i), zero, zero, zero
+            for at in range(first, first + classes * SHARD, SHARD):
+                v, t = load(x, at), load(targets, at)
+                dot, square = fma(t, v, dot), fma(v, v, square)
+                target_square = fma(t, t, target_square)
+            length = sqrt(square)
+            size, target_size = maximum(length, least), maximum(sqrt(target_square), least)
+            similar = div(dot, mul(size, target_size))
+            store(losses, i, weighed(sub(zero, similar), weight))
+            if gradient != 0:
+                bend = select(greater(length, least), div(similar, mul(size, size)), zero)
+                lean = div(broadcast(1.0), mul(size, target_size))
+                for at in range(first, first + classes * SHARD, SHARD):
+                    rise = sub(mul(bend, load(x, at)), mul(lean, load(targets, at)))
+                    store(gradient, at, weighed(rise, weight))

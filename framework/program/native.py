@@ -131,14 +131,15 @@ class Native:
         optimizer: Any,
         check: bool,
     ) -> Outcome | None:
-        step: Step | str = _against(rows or [], len(xs[0])) or self._step(
-            found, xs, rows, variables, optimizer
-        )
+        if any([row.loss is not None and row.y is None for row in rows or ()]):
+            return None  # the eager step says so
+        step = self._step(found, xs, rows, variables, optimizer)
         if isinstance(step, str):
             self.reason = step
             return None
         targets = [row.y for row in rows or ()] or [None] * len(step.losses)
-        if not step.accepts(targets):
+        weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
+        if not step.accepts(targets, weights):
             shapes = ", ".join(str(np.shape(y)) for y in targets)
             self.reason = f"targets of shape {shapes} are not those that the loss takes"
             return None
@@ -147,7 +148,6 @@ class Native:
             for row, shape in zip(rows, step.output_shapes, strict=True):
                 if row.loss is not None:
                     row.loss.check(row.y, (len(xs[0]), *shape))
-        weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
         ys, weights = ([_array(v) for v in values] for values in (targets, weights))
         if not step.has_islands:
             return step.outcome(xs, ys, weights)
@@ -300,16 +300,6 @@ def _input(x: Any) -> Array | None:
 
 def _array(values: Any) -> Array | None:
     return None if values is None else np.asarray(values)
-
-
-def _against(rows: list[Row], count: int) -> str | None:
-    """Why these targets and weights are left to the eager step, or None."""
-    for row in rows:
-        if row.loss is not None and row.y is None:
-            return "there are no targets"
-        if row.loss is not None and row.weight is not None and np.size(row.weight) != count:
-            return f"sample weights of shape {np.shape(row.weight)} are not one for each sample"
-    return None
 
 
 class _Known(NamedTuple):

@@ -158,12 +158,12 @@ class Step:
         """Whether all variables are still where the program was made for."""
         return all([v.data is a for v, a in zip(self.variables, self._arrays, strict=True)])
 
-    def accepts(self, targets: list[Any]) -> bool:
-        """Whether the targets of all outputs have the forms that their losses take."""
+    def accepts(self, targets: list[Any], weights: list[Any]) -> bool:
+        """Whether targets and weights of all outputs have the forms that their losses take."""
         return all(
             [
-                plan is None or (y is not None and plan.accepts(y, self.batch))
-                for plan, y in zip(self.losses, targets, strict=True)
+                plan is None or (y is not None and plan.accepts(y, self.batch, weight))
+                for plan, y, weight in zip(self.losses, targets, weights, strict=True)
             ]
         )
 
@@ -206,7 +206,7 @@ class Step:
                     f"This program takes {(self.batch, *shape)} {dtype}, received {x.shape} "
                     f"{x.dtype}."
                 )
-        if not self.accepts(ys):
+        if not self.accepts(ys, weights):
             shapes = ", ".join(str(np.shape(y)) for y in ys)
             raise ValueError(f"The targets do not fit the loss, shape {shapes}.")
         for buffer, x in zip(self._inputs, xs, strict=True):
@@ -233,10 +233,7 @@ class Step:
             program.view(buffer).reshape(-1)[: batch * math.prod(shape)].reshape(batch, *shape)
             for buffer, shape in zip(self._predictions, self.output_shapes, strict=True)
         ]
-        losses: list[np.float32 | None] = []
-        for plan in self.losses:
-            each = None if plan is None else program.view(plan.losses).reshape(-1)[:batch]
-            losses.append(None if each is None else np.float32(each.sum(dtype=np.float64)))
+        losses = [None if plan is None else plan.total(program) for plan in self.losses]
         whole = None
         if any(value is not None for value in losses):
             parts = [

@@ -10,6 +10,7 @@ from .. import ops
 from ..kernels import (
     activations,
     channelwise,
+    errors,
     joining,
     loss,
     moving,
@@ -65,6 +66,9 @@ def usual_kernels() -> Iterator[Kernel]:
     for name in activations.EXPRESSIONS:
         yield activations.value(name)
         yield activations.slope(name)
+    for name in errors.EXPRESSIONS:
+        yield errors.elementwise(name)
+    yield from (loss.of_shares(name) for name in ("cross_entropy", "focal"))
 
 
 def warmup(each: Callable[[Kernel], None] | None = None) -> int:

@@ -1,0 +1,165 @@
+"""Losses in programs: each replays as it runs, for predictions of any rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from replay import assert_replays, assert_same_bits, sequential
+
+import gradtape as gt
+from gradtape import losses as eager
+from gradtape.program.losses import FORMS
+
+Array = np.ndarray
+L = gt.layers
+
+#: For each loss: its settings, the activation before it, and what its targets are.
+CASES: list[tuple[str, dict[str, Any], Any, str]] = [
+    ("MeanSquaredError", {}, None, "numbers"),
+    ("MeanAbsoluteError", {"reduction": "sum"}, "tanh", "numbers"),
+    ("MeanAbsolutePercentageError", {}, None, "counts"),
+    ("MeanSquaredLogarithmicError", {}, "softplus", "counts"),
+    ("Huber", {"delta": 0.4}, None, "numbers"),
+    ("LogCosh", {}, None, "numbers"),
+    ("Poisson", {}, "softplus", "counts"),
+    ("KLDivergence", {}, "sigmoid", "shares"),
+    ("Hinge", {}, "tanh", "bits"),
+    ("SquaredHinge", {}, None, "signs"),
+    ("CategoricalHinge", {}, None, "one_hot"),
+    ("CosineSimilarity", {}, None, "numbers"),
+    ("BinaryCrossentropy", {}, "sigmoid", "bits"),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, None, "bits"),
+    ("BinaryFocalCrossentropy", {}, "sigmoid", "bits"),
+    ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "gamma": 1.5}, "sigmoid", "bits"),
+    ("BinaryFocalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, None, "bits"),
+    ("CategoricalCrossentropy", {"label_smoothing": 0.1}, "softmax", "one_hot"),
+    ("CategoricalCrossentropy", {"from_logits": True}, None, "one_hot"),
+    ("CategoricalCrossentropy", {"label_smoothing": 0.1}, "sigmoid", "one_hot"),
+    ("CategoricalFocalCrossentropy", {}, "softmax", "one_hot"),
+    ("CategoricalFocalCrossentropy", {"from_logits": True, "gamma": 1.5}, None, "one_hot"),
+    ("SparseCategoricalCrossentropy", {}, "softmax", "labels"),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, None, "labels"),
+    ("SparseCategoricalCrossentropy", {}, "sigmoid", "labels"),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 1}, "softmax", "labels"),
+    ("SparseCategoricalCrossentropy", {"ignore_class": -1, "from_logits": True}, None, "holes"),
+]
+CASES = [case for case in CASES if hasattr(eager, case[0])]
+IDS = [f"{name}-{i}" for i, (name, *_) in enumerate(CASES)]
+
+
+def _targets(kind: str, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    labels = rng.integers(0, shape[-1], shape[:-1])
+    made = {
+        "numbers": lambda: rng.normal(size=shape),
+        "counts": lambda: rng.integers(0, 4, shape) + 0.5,
+        "shares": lambda: rng.dirichlet(np.ones(shape[-1]), shape[:-1]),
+        "bits": lambda: rng.integers(0, 2, shape).astype("f"),
+        "signs": lambda: 2 * rng.integers(0, 2, shape) - 1,
+        "one_hot": lambda: np.eye(shape[-1])[labels],
+        "labels": lambda: labels,
+        "holes": lambda: np.where(rng.random(labels.shape) < 0.3, -1, labels),
+    }[kind]()
+    return made if made.dtype.kind in "iu" and kind in ("labels", "holes") else made.astype("f")
+
+
+def _loss(name: str, settings: dict[str, Any]) -> Any:
+    try:
+        return getattr(eager, name)(**settings)
+    except TypeError as error:
+        pytest.skip(f"{name} does not take these settings yet: {error}")
+
+
+@pytest.mark.parametrize(("name", "settings", "activation", "kind"), CASES, ids=IDS)
+def test_losses_replay_as_they_run(
+    name: str, settings: dict[str, Any], activation: Any, kind: str
+) -> None:
+    def make() -> Any:
+        return sequential(lambda: L.Dense(4, activation=activation), shape=(6,))
+
+    def batch(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=(17, 6)).astype("f")
+        return x, _targets(kind, rng, (17, 4)), rng.uniform(0, 2, 17).astype("f")
+
+    assert_replays(make, batch, _loss(name, settings), rate=0.02)
+
+
+@pytest.mark.parametrize(("name", "settings", "activation", "kind"), CASES, ids=IDS)
+def test_losses_of_pixels_replay_as_they_run(
+    name: str, settings: dict[str, Any], activation: Any, kind: str
+) -> None:
+    """Weights for samples, for pixels, and none; a pixel without weight."""
+
+    def make() -> Any:
+        return sequential(lambda: L.Conv2D(3, 2, activation=activation), shape=(4, 3, 2))
+
+    def batch(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=(5, 4, 3, 2)).astype("f")
+        y = _targets(kind, rng, (5, 3, 2, 3))
+        weights = [(), (5,), (5, 3, 2)][number % 3]
+        if not weights:
+            return x, y
+        return x, y, (rng.uniform(0, 2, weights) * (rng.random(weights) > 0.2)).astype("f")
+
+    assert_replays(make, batch, _loss(name, settings), rate=0.02)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean_with_sample_weight", "mean"])
+def test_reductions_are_those_of_the_loss(reduction: str) -> None:
+    def make() -> Any:
+        return sequential(lambda: L.Conv2D(3, 2, activation="softmax"), shape=(4, 3, 2))
+
+    def batch(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=(18, 4, 3, 2)).astype("f")
+        y = rng.integers(0, 3, (18, 3, 2))
+        return x, y, rng.uniform(0, 2, [(18,), (18, 3, 2)][number % 2]).astype("f")
+
+    loss = eager.SparseCategoricalCrossentropy(reduction=reduction)
+    assert_replays(make, batch, loss, rate=0.002)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 15, 17, 33])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        eager.MeanAbsoluteError(),
+        eager.CategoricalCrossentropy(from_logits=True),
+        eager.CategoricalCrossentropy(),
+    ],
+    ids=["absolute", "logits", "probabilities"],
+)
+def test_results_are_the_same_bits_and_stay_in_their_buffers(loss: Any, batch: int) -> None:
+    def make() -> Any:
+        return sequential(lambda: L.Conv2D(3, 2, activation="sigmoid"), shape=(4, 3, 2))
+
+    def data(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=(batch, 4, 3, 2)).astype("f")
+        return x, _targets("one_hot", rng, (batch, 3, 2, 3))
+
+    assert_same_bits(make, data, loss)
+
+
+def test_one_output_takes_flat_targets() -> None:
+    def batch(number: int) -> tuple[Array, ...]:
+        rng = np.random.default_rng(number)
+        return rng.normal(size=(9, 3)).astype("f"), rng.integers(0, 2, 9)
+
+    make = lambda: sequential(lambda: L.Dense(1, activation="sigmoid"), shape=(3,))  # noqa: E731
+    assert_replays(make, batch, eager.BinaryCrossentropy())
+
+
+#: Losses that no kernel computes.
+WITHOUT = {
+    "CTC", "CategoricalGeneralizedCrossEntropy", "Circle", "Dice", "FunctionLoss", "Loss",
+    "LossFunctionWrapper", "Tversky",
+}  # fmt: skip
+
+
+def test_every_loss_has_a_kernel_or_is_known_to_have_none() -> None:
+    classes = {n for n in eager.__all__ if isinstance(getattr(eager, n), type)}
+    assert classes - set(FORMS) <= WITHOUT and not WITHOUT & set(FORMS)
