@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_nets import agrees_with_float64, gradients_of
+from native_nets import agrees_with_float64
 
 import gradtape as gt
-from gradtape import program
 from gradtape.kernels.peak import peak
 
 Array = np.ndarray

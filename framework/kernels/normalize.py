@@ -30,24 +30,27 @@ from .simd import (
 def moments(a):  # type: ignore[no-untyped-def]
     """Mean and sum of squared deviations of each channel of a shard.
 
-    Row: out (2, channels), x (pixels, channels, SHARD), pixels, channels, count (of samples).
+    Row: out (2, channels), x (outer, channels, inner, SHARD), outer, channels, inner, count (of
+    samples).
     """
-    out, x, pixels, channels, count = a[0], a[1], a[2], a[3], a[4]
+    out, x, outer, channels, inner, count = a[0], a[1], a[2], a[3], a[4], a[5]
     one, other = lanes_below(count), lanes_below(count - LANES)
     for c in range(channels):
         low, high = broadcast(0.0), broadcast(0.0)
-        for p in range(pixels):
-            at = (p * channels + c) * SHARD
-            low = fma(one, load(x, at), low)
-            high = fma(other, load(x, at + LANES), high)
-        mean = total(add(low, high)) / (pixels * count)
+        for o in range(outer):
+            first = (o * channels + c) * inner * SHARD
+            for at in range(first, first + inner * SHARD, SHARD):
+                low = fma(one, load(x, at), low)
+                high = fma(other, load(x, at + LANES), high)
+        mean = total(add(low, high)) / (outer * inner * count)
         wide = broadcast(mean)
         low, high = broadcast(0.0), broadcast(0.0)
-        for p in range(pixels):
-            at = (p * channels + c) * SHARD
-            left, right = sub(load(x, at), wide), sub(load(x, at + LANES), wide)
-            low = fma(mul(one, left), left, low)
-            high = fma(mul(other, right), right, high)
+        for o in range(outer):
+            first = (o * channels + c) * inner * SHARD
+            for at in range(first, first + inner * SHARD, SHARD):
+                left, right = sub(load(x, at), wide), sub(load(x, at + LANES), wide)
+                low = fma(mul(one, left), left, low)
+                high = fma(mul(other, right), right, high)
         store_scalar(out, c, mean)
         store_scalar(out, channels + c, total(add(low, high)))
 
@@ -93,12 +96,11 @@ def inference_moments(a):  # type: ignore[no-untyped-def]
 def normalize(a):  # type: ignore[no-untyped-def]
     """out = gamma (x - mean) inverse + beta.
 
-    Row: out, x, moments (2, channels), gamma or 0, beta or 0, pixels, channels, coefficients
+    Row: out, x, moments (2, channels), gamma or 0, beta or 0, outer, channels, inner, coefficients
     (2, channels; scratch).
     """
-    out, x, moments, gamma, beta, pixels, channels, scratch = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    )  # fmt: skip
+    out, x, moments, gamma, beta = a[0], a[1], a[2], a[3], a[4]
+    outer, channels, inner, scratch = a[5], a[6], a[7], a[8]
     for c in range(channels):
         factor = load_scalar(moments, channels + c)
         if gamma != 0:
@@ -108,35 +110,35 @@ def normalize(a):  # type: ignore[no-untyped-def]
             offset += load_scalar(beta, c)
         store_scalar(scratch, c, factor)
         store_scalar(scratch, channels + c, offset)
-    for p in range(pixels):
+    for o in range(outer):
         for c in range(channels):
             factor = broadcast(load_scalar(scratch, c))
             offset = broadcast(load_scalar(scratch, channels + c))
-            at = (p * channels + c) * SHARD
-            store(out, at, fma(load(x, at), factor, offset))
-            store(out, at + LANES, fma(load(x, at + LANES), factor, offset))
+            first = (o * channels + c) * inner * SHARD
+            for at in range(first, first + inner * SHARD, LANES):
+                store(out, at, fma(load(x, at), factor, offset))
 
 
 @kernel
 def gradient_sums(a):  # type: ignore[no-untyped-def]
     """Sums over a shard: of g, and of g times the normalised x (for beta and gamma).
 
-    Row: out (2, channels), g, x, moments, pixels, channels, slot of beta or 0, of gamma or 0
+    Row: out (2, channels), g, x, moments, outer, channels, inner, slot of beta or 0, of gamma or 0
     (both are added to).
     """
-    out, g, x, moments, pixels, channels, beta, gamma = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    )  # fmt: skip
+    out, g, x, moments, outer, channels, inner = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
+    beta, gamma = a[7], a[8]
     for c in range(channels):
         mean, inverse = load_scalar(moments, c), load_scalar(moments, channels + c)
         wide = broadcast(mean)
         sum_g, sum_h, dot_g, dot_h = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-        for p in range(pixels):
-            at = (p * channels + c) * SHARD
-            left, right = load(g, at), load(g, at + LANES)
-            sum_g, sum_h = add(sum_g, left), add(sum_h, right)
-            dot_g = fma(left, sub(load(x, at), wide), dot_g)
-            dot_h = fma(right, sub(load(x, at + LANES), wide), dot_h)
+        for o in range(outer):
+            first = (o * channels + c) * inner * SHARD
+            for at in range(first, first + inner * SHARD, SHARD):
+                left, right = load(g, at), load(g, at + LANES)
+                sum_g, sum_h = add(sum_g, left), add(sum_h, right)
+                dot_g = fma(left, sub(load(x, at), wide), dot_g)
+                dot_h = fma(right, sub(load(x, at + LANES), wide), dot_h)
         plain, dot = total(add(sum_g, sum_h)), total(add(dot_g, dot_h)) * inverse
         store_scalar(out, c, plain)
         store_scalar(out, channels + c, dot)
@@ -161,13 +163,11 @@ def combine_sums(a):  # type: ignore[no-untyped-def]
 def normalize_back(a):  # type: ignore[no-untyped-def]
     """The gradient of `normalize` for x, through the moments of the batch if there are sums.
 
-    Row: out, g, x, moments, gamma or 0, sums (2, channels) or 0, pixels, channels, elements of a
-    channel in the batch, count (of samples), coefficients (3, channels; scratch).
+    Row: out, g, x, moments, gamma or 0, sums (2, channels) or 0, outer, channels, inner, elements
+    of a channel in the batch, count (of samples), coefficients (3, channels; scratch).
     """
-    out, g, x, moments, gamma, sums, pixels, channels = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    )  # fmt: skip
-    elements, count, scratch = a[8], a[9], a[10]
+    out, g, x, moments, gamma, sums = a[0], a[1], a[2], a[3], a[4], a[5]
+    outer, channels, inner, elements, count, scratch = a[6], a[7], a[8], a[9], a[10], a[11]
     one, other = lanes_below(count), lanes_below(count - LANES)
     for c in range(channels):
         mean, inverse = load_scalar(moments, c), load_scalar(moments, channels + c)
@@ -180,14 +180,14 @@ def normalize_back(a):  # type: ignore[no-untyped-def]
         store_scalar(scratch, c, factor)
         store_scalar(scratch, channels + c, slope)
         store_scalar(scratch, 2 * channels + c, offset)
-    for p in range(pixels):
+    for o in range(outer):
         for c in range(channels):
             factor = broadcast(load_scalar(scratch, c))
             slope = broadcast(load_scalar(scratch, channels + c))
             offset = broadcast(load_scalar(scratch, 2 * channels + c))
-            at = (p * channels + c) * SHARD
-            v = fma(factor, load(g, at), fma(slope, load(x, at), offset))
-            store(out, at, mul(one, v))
-            at += LANES
-            v = fma(factor, load(g, at), fma(slope, load(x, at), offset))
-            store(out, at, mul(other, v))
+            first = (o * channels + c) * inner * SHARD
+            for at in range(first, first + inner * SHARD, SHARD):
+                v = fma(factor, load(g, at), fma(slope, load(x, at), offset))
+                w = fma(factor, load(g, at + LANES), fma(slope, load(x, at + LANES), offset))
+                store(out, at, mul(one, v))
+                store(out, at + LANES, mul(other, w))

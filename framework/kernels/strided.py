@@ -82,24 +82,23 @@ def prelu_alpha_gradient(a):  # type: ignore[no-untyped-def]
 
 @kernel
 def multiply_add(a):  # type: ignore[no-untyped-def]
-    """out = factor x y + offset z, with y and z of one shape, repeated beside x.
+    """out = scale x y + z, with y and z of one shape, repeated beside x.
 
-    Row: out, x, y or 0 (ones), z or 0 (zeros), bits of factor, of offset, four lengths, four steps
-    of y and z (in samples' elements: each is a vector over the shard).
+    Row: out, x, y or 0 (ones), z or 0 (zeros), bits of scale, four lengths, four steps of y and z
+    (which count elements of a sample).
     """
-    out, x, y, z = a[0], a[1], a[2], a[3]
-    factor, offset = broadcast(float_of(a[4])), broadcast(float_of(a[5]))
+    out, x, y, z, scale = a[0], a[1], a[2], a[3], broadcast(float_of(a[4]))
     at = 0
-    for i in range(a[6]):
-        for j in range(a[7]):
-            for k in range(a[8]):
-                for m in range(a[9]):
-                    place = (i * a[10] + j * a[11] + k * a[12] + m * a[13]) * SHARD
+    for i in range(a[5]):
+        for j in range(a[6]):
+            for k in range(a[7]):
+                for m in range(a[8]):
+                    place = (i * a[9] + j * a[10] + k * a[11] + m * a[12]) * SHARD
                     for lane in range(0, SHARD, LANES):
-                        v = mul(factor, load(x, at + lane))
+                        v = mul(scale, load(x, at + lane))
                         if y != 0:
                             v = mul(v, load(y, place + lane))
                         if z != 0:
-                            v = add(v, mul(offset, load(z, place + lane)))
+                            v = add(v, load(z, place + lane))
                         store(out, at + lane, v)
                     at += SHARD

@@ -20,10 +20,12 @@ from . import (  # noqa: F401  (they register)
     joining,
     local,
     moving,
+    noise,
     normalizing,
     pooling,
     products,
     scaling,
+    standardizing,
     translations,
 )
 from .graph import NotNative, graph_of, reasons

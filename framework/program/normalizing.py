@@ -21,9 +21,10 @@ class BatchNorm(OpLowering):
     reads_input = True
 
     @staticmethod
-    def _sizes(low: Lowering, node: Node) -> tuple[int, int]:
-        *pixels, channels = low.graph.shapes[node.inputs[0]]
-        return math.prod(pixels), channels
+    def _sizes(low: Lowering, node: Node) -> tuple[int, int, int]:
+        """Elements before an axis, of it, and after it."""
+        shape, axis = low.graph.shapes[node.inputs[0]], node.settings["axis"]
+        return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
 
     @staticmethod
     def _variable(low: Lowering, node: Node, role: str) -> Any:
@@ -37,7 +38,7 @@ class BatchNorm(OpLowering):
     def prepare(self, low: Lowering, node: Node) -> None:
         if node.settings["batch"]:
             return
-        _, channels = self._sizes(low, node)
+        _, channels, _ = self._sizes(low, node)
         low.build.task()
         low.build.emit(
             normalize.inference_moments,
@@ -49,15 +50,15 @@ class BatchNorm(OpLowering):
         )
 
     def forward(self, low: Lowering, node: Node) -> None:
-        pixels, channels = self._sizes(low, node)
+        outer, channels, inner = sizes = self._sizes(low, node)
         x, moments = low.values[node.inputs[0]], self._moments(low, node, channels)
         if node.settings["batch"]:
             stats = low.build.buffer(2 * channels, f"{node.layer}: moments", "batch")
-            low.build.emit(normalize.moments, stats, x, pixels, channels, COUNT)
+            low.build.emit(normalize.moments, stats, x, *sizes, COUNT)
             low.build.begin(per_shard=False)
             low.build.emit(
                 normalize.combine_moments,
-                moments, stats, low.shards, channels, pixels, low.batch,
+                moments, stats, low.shards, channels, outer * inner, low.batch,
                 self._variable(low, node, "mean"), self._variable(low, node, "variance"),
                 bits_of(node.settings["momentum"]), bits_of(node.settings["epsilon"]),
             )  # fmt: skip
@@ -66,18 +67,18 @@ class BatchNorm(OpLowering):
         scratch = low.build.buffer(2 * channels, "coefficients")
         low.build.emit(
             normalize.normalize,
-            low.output(node), x, moments, gamma, beta, pixels, channels, scratch,
+            low.output(node), x, moments, gamma, beta, *sizes, scratch,
         )  # fmt: skip
 
     def backward(self, low: Lowering, node: Node) -> None:
-        pixels, channels = self._sizes(low, node)
+        outer, channels, inner = sizes = self._sizes(low, node)
         g, x = low.gradients[node.output], low.values[node.inputs[0]]
         moments = self._moments(low, node, channels)
         slots = [self._slot(low, node, role) for role in ("beta", "gamma")]
         sums = low.build.buffer(2 * channels, f"{node.layer}: sums", "batch")
         total: Any = 0
         if node.settings["batch"] or any(slots):
-            low.build.emit(normalize.gradient_sums, sums, g, x, moments, pixels, channels, *slots)
+            low.build.emit(normalize.gradient_sums, sums, g, x, moments, *sizes, *slots)
         if node.settings["batch"] and low.needs_gradient(node.inputs[0]):
             total = low.packed((node, "sums"), 2 * channels)
             low.build.begin(per_shard=False)
@@ -89,8 +90,7 @@ class BatchNorm(OpLowering):
             scratch = low.build.buffer(3 * channels, "coefficients")
             low.build.emit(
                 normalize.normalize_back,
-                out, g, x, moments, gamma, total, pixels, channels, pixels * low.batch, COUNT,
-                scratch,
+                out, g, x, moments, gamma, total, *sizes, outer * inner * low.batch, COUNT, scratch,
             )  # fmt: skip
 
         low.give(node.inputs[0], emit)

@@ -6,6 +6,7 @@ from . import (  # noqa: F401
     activations,
     merging,
     models,
+    normalizing,
     pooling,
     reshaping,
     varying,
