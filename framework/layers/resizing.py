@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..ops.resize import resize
 from ..serialization import register
 from ..tensor import Tensor, wrap
 from .arguments import positive
@@ -105,7 +106,7 @@ class Resizing(SizedImages):
             across = (max(width, int(height * size[1] / size[0])) - width) // 2
             sides = ((0, 0), (down, down), (across, across), (0, 0))
             images = ops.pad(images, pad_width=sides, constant_value=self.fill_value)
-        images = ops.resize(images, size, interpolation, self.antialias)
+        images = resize(images, size, interpolation, self.antialias)
         if kind.kind == "f":
             return images
         limits = np.iinfo(kind) if kind.kind in "iu" else np.iinfo(np.uint8)
@@ -155,7 +156,7 @@ def _middle(images: Tensor, size: tuple[int, int], interpolation: str = "bilinea
     down, across = height - size[0], width - size[1]
     if min(down, across) >= 0:
         return _cut(images, (down // 2, across // 2, *size))
-    return ops.resize(_cut(images, _window(height, width, size)), size, interpolation)
+    return resize(_cut(images, _window(height, width, size)), size, interpolation)
 
 
 @register("layers")

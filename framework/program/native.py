@@ -271,10 +271,17 @@ class Native:
             found.append(("last batch", f"eager: {self.reason}"))
         width = max((len(name) for name, _ in found), default=0)
         lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
-        if loss is not None:
-            stays = regularized or any([why for name, why in found if name != "optimizer"])
-            lines.append(f"A training step runs {'eagerly' if stays else 'natively'}.")
+        if losses is not None:
+            how = "natively, but for what is said above" if any([why for _, why in found]) else None
+            if graph is None or any([_eager(name, found) for name, _ in losses]):
+                how = "eagerly"
+            lines.append(f"A training step runs {how or 'natively'}.")
         return "\n".join(lines)
+
+
+def _eager(name: str, found: list[tuple[str, str | None]]) -> bool:
+    """Whether there is a reason against the loss of this name."""
+    return any([why for other, why in found if other == name])
 
 
 def _reason_against(loss: Any, graph: Graph) -> str | None:
