@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from geometries import Geometry, geometries
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from native_nets import Layers, agrees_with_float64
 
 import gradtape as gt
@@ -236,12 +239,32 @@ def test_layers_agree_with_float64_and_stay_in_their_buffers(case: str, batch: i
     agrees_with_float64(*CASES[case], batch)
 
 
+@given(geometries(), st.booleans(), st.integers(1, 35))
+@settings(max_examples=60, deadline=None)
+def test_convolutions_of_any_geometry_agree_with_float64(
+    geometry: Geometry, transposed: bool, batch: int
+) -> None:
+    *taps, share, filters = geometry.kernel
+    rank, groups = len(taps), geometry.given["groups"]
+    chosen = geometry.given | {"dilation_rate": geometry.given["dilation"]}
+    del chosen["dilation"]
+    if transposed:
+        del chosen["groups"]
+        chosen["padding"] = "same" if chosen["padding"] == "causal" else "valid"
+    kind = getattr(L, f"Conv{rank}D{'Transpose' if transposed else ''}")
+    before = getattr(L, f"Conv{rank}D")
+
+    def layers(d: Any) -> list[Any]:
+        return [before(share * groups, 1, **d), kind(filters, tuple(taps), **chosen, **d)]
+
+    agrees_with_float64(layers, geometry.x[1:], 30 + 9 * share * int(np.prod(taps)), batch)
+
+
 def _nets() -> dict[str, Any]:
     """Nets with everything above, with a class for each of ten labels."""
     first = {"data_format": "channels_first"}
 
     def ended(*layers: Any) -> gt.Sequential:
-        gt.utils.set_random_seed(5)
         return gt.Sequential([*layers, L.Flatten(), L.Dense(10, activation="softmax")])
 
     return {
@@ -287,6 +310,7 @@ NETS = _nets()
 
 
 def _compiled(name: str) -> Any:
+    gt.utils.set_random_seed(5)
     model = NETS[name]()
     model.compile(gt.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
     return model
