@@ -176,6 +176,27 @@ CASES: dict[str, tuple[Layers, tuple[int, ...], int]] = {
         lambda d: [L.Conv2D(3, 1, **d), L.UpSampling2D((3, 2), interpolation="bilinear", **d)],
         (3, 4, 2), 60,
     ),
+    "upsampling_bicubic": (
+        lambda d: [L.Conv2D(3, 1, **d), L.UpSampling2D((2, 3), interpolation="bicubic", **d)],
+        (4, 2, 2), 60,
+    ),
+    "adaptive": (
+        lambda d: [L.Conv2D(3, 1, **d), L.AdaptiveMaxPooling2D((3, 4), **d),
+                   L.AdaptiveAveragePooling2D((2, 3), **d)],
+        (5, 7, 2), 60,
+    ),
+    "adaptive_1d": (
+        lambda d: [L.Conv1D(3, 1, **d), L.AdaptiveAveragePooling1D(4, **d),
+                   L.AdaptiveMaxPooling1D(3, **d)],
+        (7, 2), 60,
+    ),
+    "adaptive_3d": (
+        lambda d: [
+            L.Conv3D(3, 1, **d), L.AdaptiveMaxPooling3D(2, data_format="channels_first", **d),
+            L.AdaptiveAveragePooling3D((1, 2, 2), **d),
+        ],
+        (3, 4, 3, 2), 60,
+    ),
     "permute": (
         lambda d: [L.Conv2D(3, 1, **d), L.Permute((3, 1, 2), **d), L.Permute((2, 1, 3), **d)],
         (3, 4, 2), 30,
@@ -240,7 +261,7 @@ def test_layers_agree_with_float64_and_stay_in_their_buffers(case: str, batch: i
 
 
 @given(geometries(), st.booleans(), st.integers(1, 35))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_convolutions_of_any_geometry_agree_with_float64(
     geometry: Geometry, transposed: bool, batch: int
 ) -> None:
@@ -380,6 +401,14 @@ def test_channels_first_costs_no_moves_between_layers() -> None:
     model = gt.Sequential([gt.Input((2, 9, 8)), *layers])
     moves = [n for n in program.graph_of(model, (2, 9, 8)).nodes if n.op == "move"]
     assert len(moves) == 2  # in and out
+
+
+def test_the_way_back_over_moved_elements_may_end_in_a_penalty() -> None:
+    first = {"data_format": "channels_first"}
+    layers = [L.Conv2D(3, 2, activity_regularizer="l2", **first), L.Conv2D(4, 2, **first)]
+    model = gt.Sequential([gt.Input((2, 4, 5)), *layers, L.Flatten()])
+    graph = program.graph_of(model, (2, 4, 5))
+    assert sum(n.op == "move" for n in graph.nodes) == 3  # in, out, and for the penalty
 
 
 def test_all_of_a_repeated_maximum_share_its_gradient() -> None:

@@ -328,7 +328,7 @@ def _covered(layer: Any, graph: Graph, given: Any) -> Any:
 def _drop_unread(graph: Graph) -> None:
     """Leave out elements that were moved and then moved back."""
     for node in reversed(graph.nodes.copy()):
-        unread = node.output not in graph.results and not graph.consumers(node.output)
+        unread = node.output not in graph.kept and not graph.consumers(node.output)
         if node.op == "move" and unread:
             graph.nodes.remove(node)
 

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from ..kernels import pointwise, windows
+from ..kernels.native import Kernel
 from ..kernels.simd import SHARD
 from .build import Buffer, Ref
 from .graph import Node
@@ -131,3 +132,48 @@ class GlobalMax(OpLowering):
                 windows.global_maximum_back, out, g, x, y, math.prod(pixels), channels
             ),
         )
+
+
+@lowers("bins_max")
+class BinsMax(OpLowering):
+    """Along one axis, the largest of each bin ``(first, below)``."""
+
+    reads_input = reads_output = True
+
+    @staticmethod
+    def _emit(
+        low: Lowering, node: Node, kernel: Kernel, longs: list[Buffer], shorts: list[Buffer]
+    ) -> None:
+        """Emit a pooling kernel of one window for each bin, on images one element wide.
+
+        Args:
+            longs, shorts: what is as long as the input, and as the output; the kernel takes them
+                in turn, the one that it writes first.
+        """
+        shape, axis = low.graph.shapes[node.inputs[0]], node.settings["axis"]
+        bins, run = node.settings["bins"], math.prod(shape[axis + 1 :])
+        for image in range(math.prod(shape[:axis])):
+            for i, (first, below) in enumerate(bins):
+                long = [b.at(image * shape[axis] * run * SHARD) for b in longs]
+                short = [b.at((image * len(bins) + i) * run * SHARD) for b in shorts]
+                there = len(longs) == 1
+                places = [short[0], long[0]] if there else [long[0], short[0], long[1], short[1]]
+                numbers = (shape[axis], 1, run, 1, 1, below - first, 1, 1, 1, first, 0)
+                low.build.emit(kernel, *places, *numbers)
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, out = low.values[node.inputs[0]], low.output(node)
+        self._emit(low, node, windows.maximum(), [x], [out])
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, x, y = (
+            low.gradients[node.output],
+            low.values[node.inputs[0]],
+            low.values[node.output],
+        )
+
+        def emit(out: Buffer) -> None:
+            low.build.emit(pointwise.fill, out, low.size(node.inputs[0]), 0)
+            self._emit(low, node, windows.maximum_back(), [out, x], [g, y])
+
+        low.give(node.inputs[0], emit)

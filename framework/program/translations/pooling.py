@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..graph import Graph, Shape, layer_names
-from .layouts import channels_last, reshaped
+from .layouts import blended, channels_last, reshaped
 from .windowed import window
 
 
@@ -45,3 +47,22 @@ def _global(layer: Any, graph: Graph, x: int) -> int:
     *pixels, channels = graph.shapes[x]
     shape = (*[1] * len(pixels), channels) if layer.keepdims else (channels,)
     return graph.add(op, (x,), shape, layer.name)
+
+
+@layer_names(*_axes("AdaptiveAveragePooling", 1, 2, 3), *_axes("AdaptiveMaxPooling", 1, 2, 3))
+@channels_last
+def _adaptive(layer: Any, graph: Graph, x: int) -> int:
+    average = type(layer).__name__.startswith("AdaptiveAverage")
+    for axis in reversed(range(layer.rank)):  # the last axis first: the first of equal maxima wins
+        shape = graph.shapes[x]
+        n, m = shape[axis], layer.output_size[axis]
+        bins = tuple((i * n // m, -(-(i + 1) * n // m)) for i in range(m))
+        if average:
+            weights = np.zeros((m, n))
+            for row, (first, below) in zip(weights, bins, strict=True):
+                row[first:below] = 1 / (below - first)
+            x = blended(graph, x, axis, weights, layer.name)
+        else:
+            target = (*shape[:axis], m, *shape[axis + 1 :])
+            x = graph.add("bins_max", (x,), target, layer.name, axis=axis, bins=bins)
+    return x

@@ -73,11 +73,10 @@ def _upsampling(layer: Any, graph: Graph, x: int) -> int:
         move = Move.repeat(shape, (*layer.size, 1))
         target = (*_last(layer, shape), shape[-1])
         return graph.add("move", (x,), target, layer.name, move=move)
-    if layer.interpolation != "bilinear":
-        raise NotNative(f"{layer.name!r} interpolates by {layer.interpolation!r}")
     for axis, length in enumerate(_last(layer, shape)):
         if length != shape[axis]:
-            x = blended(graph, x, axis, interpolation_matrix(shape[axis], length), layer.name)
+            weights = interpolation_matrix(shape[axis], length, layer.interpolation)
+            x = blended(graph, x, axis, weights, layer.name)
     return x
 
 
