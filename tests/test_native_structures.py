@@ -58,6 +58,10 @@ CASES: dict[str, tuple[Layers, tuple[int, ...], int]] = {
         ],
         (6, 5, 2), 100,
     ),
+    "depthwise_wide": (
+        lambda d: [L.Conv2D(2, 1, **d), L.DepthwiseConv2D((1, 13), padding="same", **d)],
+        (2, 17, 2), 100,
+    ),
     "depthwise_by_groups": (
         lambda d: [L.Conv2D(4, 1, **d), L.Conv2D(8, 3, strides=3, groups=4, padding=1, **d)],
         (6, 7, 2), 100,

@@ -23,6 +23,7 @@ from .simd import (
     store_scalar,
     total,
 )
+from .tiles import tile_sums, tile_taps, tile_zero
 
 #: The arguments of `forward` and `back`, in order; see `products.CORRELATE`.
 CHANNELWISE = (
@@ -118,36 +119,68 @@ def _places_inside(start, step, length, count):  # type: ignore[no-untyped-def]
     return first, min(below, count)
 
 
-@kernel
-def kernel_gradient(a):  # type: ignore[no-untyped-def]
-    """``out[tap, c, m] += sum of x[pixel + tap, c] g[pixel, c, m]`` over pixels and images.
+#: The arguments of `kernel_gradient`, in order.
+KERNEL_GRADIENT = (
+    "out", "x", "g", "tap", "height", "width", "channels", "multiplier", "out_height", "out_width",
+    "step_h", "step_w", "top", "left", "taps_h", "taps_w", "apart_h", "apart_w",
+)  # fmt: skip
 
-    Row: out, x, g, height, width, channels, multiplier, out_height, out_width, step_h, step_w,
-    top, left, taps_h, taps_w, apart_h, apart_w.
+
+@functools.cache
+def kernel_gradient(rows: int) -> Kernel:
+    """``out[tap, c, m] += sum of x[pixel + tap, c] g[pixel, c, m]`` over pixels and images, for
+    `rows` taps of a row, from number `tap` on.
+
+    They are summed together where all of them lie in the image, each by itself at its edges.
     """
-    out, x, g, height, width, channels, multiplier = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    out_height, out_width, step_h, step_w, top, left = a[7], a[8], a[9], a[10], a[11], a[12]
-    taps_h, taps_w, apart_h, apart_w = a[13], a[14], a[15], a[16]
-    filters = channels * multiplier
-    for kh in range(taps_h):
-        above = top + kh * apart_h
-        h0, h1 = _places_inside(above, step_h, height, out_height)
-        for kw in range(taps_w):
-            before = left + kw * apart_w
-            w0, w1 = _places_inside(before, step_w, width, out_width)
+
+    @kernel
+    def kernel_gradient(a):  # type: ignore[no-untyped-def]
+        out, x, g, tap, height, width = a[0], a[1], a[2], a[3], a[4], a[5]
+        channels, multiplier, out_height, out_width = a[6], a[7], a[8], a[9]
+        step_h, step_w, top, left = a[10], a[11], a[12], a[13]
+        taps_h, taps_w, apart_h, apart_w = a[14], a[15], a[16], a[17]
+        filters = channels * multiplier
+        start, end = left + tap * apart_w, left + (tap + rows - 1) * apart_w
+        w0, _ = _places_inside(start, step_w, width, out_width)
+        _, w1 = _places_inside(end, step_w, width, out_width)
+        w1 = max(w0, w1)
+        for kh in range(taps_h):
+            above = top + kh * apart_h
+            h0, h1 = _places_inside(above, step_h, height, out_height)
             k = 0
             for c in range(channels):
                 for _ in range(multiplier):
-                    low, high = broadcast(0.0), broadcast(0.0)
+                    to = (kh * taps_w + tap) * filters + k
+                    tile = tile_zero(rows)
                     for oh in range(h0, h1):
-                        xi = ((oh * step_h + above) * width + w0 * step_w + before) * channels + c
+                        xi = ((oh * step_h + above) * width + w0 * step_w + start) * channels + c
                         gi = (oh * out_width + w0) * filters + k
                         for _ in range(w0, w1):
                             i, j = xi * SHARD, gi * SHARD
-                            low = fma(load(x, i), load(g, j), low)
-                            high = fma(load(x, i + LANES), load(g, j + LANES), high)
+                            tile = tile_taps(tile, x, i, apart_w * channels * SHARD, g, j)
                             xi += step_w * channels
                             gi += filters
-                    to = (kh * taps_w + kw) * filters + k
-                    store_scalar(out, to, load_scalar(out, to) + total(add(low, high)))
+                    tile_sums(tile, out, to, filters)
+                    for kw in range(rows):
+                        before = start + kw * apart_w
+                        first, below = _places_inside(before, step_w, width, out_width)
+                        if first >= w0 and below <= w1:
+                            continue
+                        low, high = broadcast(0.0), broadcast(0.0)
+                        for oh in range(h0, h1):
+                            xi = ((oh * step_h + above) * width + before) * channels + c
+                            gi = oh * out_width * filters + k
+                            for ow in range(first, below):
+                                if w0 <= ow < w1:
+                                    continue
+                                i = (xi + ow * step_w * channels) * SHARD
+                                j = (gi + ow * filters) * SHARD
+                                low = fma(load(x, i), load(g, j), low)
+                                high = fma(load(x, i + LANES), load(g, j + LANES), high)
+                        here = to + kw * filters
+                        store_scalar(out, here, load_scalar(out, here) + total(add(low, high)))
                     k += 1
+
+    kernel_gradient.name = f"channelwise_gradient_{rows}"
+    return kernel_gradient

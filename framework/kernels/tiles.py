@@ -257,3 +257,48 @@ def _totals_twin(tile: _Tile, p: int, i: int, stride: int, columns: int) -> None
 #: ``tile_totals(tile, p, i, stride, columns)``: add the lanes of entry (k, c) to
 #: ``p[i + k stride + c]``, for the first 1 or 2 columns.
 tile_totals = _on_tile(4, False, _totals, _totals_twin)
+
+
+# Products lane by lane
+
+
+def _taps(b: Any, rows: int, tile: Any, x: Any, i: Any, stride: Any, y: Any, j: Any) -> Any:
+    columns = [_load(b, y, _plus(b, j, c * LANES)) for c in range(2)]
+    for k in range(rows):
+        for c in range(2):
+            row = _load(b, x, _plus(b, _at(b, i, stride, k), c * LANES))
+            new = simd._fused(b, row, columns[c], b.extract_value(tile, 2 * k + c))
+            tile = b.insert_value(tile, new, 2 * k + c)
+    return tile
+
+
+def _taps_twin(tile: _Tile, x: int, i: int, stride: int, y: int, j: int) -> _Tile:
+    return [
+        simd.fma(
+            simd.load(x, i + n // 2 * stride + n % 2 * LANES), simd.load(y, j + n % 2 * LANES), v
+        )
+        for n, v in enumerate(tile)
+    ]
+
+
+#: ``tile_taps(tile, x, i, stride, y, j)``: row k gains ``x[i + k stride:] y[j:]``, image by image;
+#: the inside of the kernel gradient of one channel.
+tile_taps = _on_tile(5, True, _taps, _taps_twin)
+
+
+def _sums(b: Any, rows: int, tile: Any, p: Any, i: Any, stride: Any) -> None:
+    for k in range(rows):
+        pointer = simd._pointer(b, p, _at(b, i, stride, k), simd._F32)
+        both = b.fadd(b.extract_value(tile, 2 * k), b.extract_value(tile, 2 * k + 1))
+        b.store(b.fadd(b.load(pointer), simd._total(b, both)), pointer)
+
+
+def _sums_twin(tile: _Tile, p: int, i: int, stride: int) -> None:
+    for k in range(len(tile) // 2):
+        at = i + k * stride
+        both = simd.total(tile[2 * k] + tile[2 * k + 1])
+        simd.store_scalar(p, at, simd.load_scalar(p, at) + both)
+
+
+#: ``tile_sums(tile, p, i, stride)``: add all lanes of row k to ``p[i + k stride]``.
+tile_sums = _on_tile(3, False, _sums, _sums_twin)

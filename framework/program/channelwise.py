@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from ..kernels import channelwise
+from ..kernels.native import rows_of_tiles
 from ..kernels.simd import SHARD
 from .build import Buffer
 from .convolving import phases
@@ -66,11 +67,13 @@ class Depthwise(OpLowering):
         g, x = through_relu(low, node), low.values[node.inputs[0]]
         slot = low.slot_of(kernel)
         if slot is not None:
-            names = (
-                "height", "width", "channels", "multiplier", "out_height", "out_width", "step_h",
-                "step_w", "top", "left", "taps_h", "taps_w", "apart_h", "apart_w",
-            )  # fmt: skip
-            low.build.emit(channelwise.kernel_gradient, slot, x, g, *(n[name] for name in names))
+            tap = 0
+            for rows, blocks in rows_of_tiles(n["taps_w"]):
+                for _ in range(blocks):
+                    given = {**n, "out": slot, "x": x, "g": g, "tap": tap}
+                    numbers = (given[name] for name in channelwise.KERNEL_GRADIENT)
+                    low.build.emit(channelwise.kernel_gradient(rows), *numbers)
+                    tap += rows
         *pixels, filters = low.graph.shapes[node.output]
         add_bias_gradient(low, node.variables.get("bias"), g, math.prod(pixels), filters)
         low.give(node.inputs[0], lambda out: self._input_gradient(low, node, n, g, out))

@@ -45,9 +45,15 @@ class OpLowering:
 
 
 def lowers(op: str) -> Callable[[type[OpLowering]], type[OpLowering]]:
-    """Register the lowering of an op."""
+    """Register the lowering of an op.
+
+    Raises:
+        ValueError: there is one already.
+    """
 
     def enter(cls: type[OpLowering]) -> type[OpLowering]:
+        if op in LOWERINGS:
+            raise ValueError(f"The op {op!r} has a lowering, {type(LOWERINGS[op]).__name__}.")
         LOWERINGS[op] = cls()
         return cls
 

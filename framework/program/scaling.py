@@ -38,8 +38,8 @@ def steps_of(shape: Shape, kept: tuple[bool, ...]) -> list[tuple[int, int]] | No
     return axes[::-1] if len(axes) == AXES else None
 
 
-@lowers("affine")
-class Affine(OpLowering):
+@lowers("rescale")
+class Rescale(OpLowering):
     """``(x - minus) times + plus``, with numbers of its own for each place along some axes."""
 
     @staticmethod

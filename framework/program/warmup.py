@@ -50,6 +50,7 @@ _BY_SIZE = (
     (windows.maximum_back, (2, 0)),
     (channelwise.forward, (3, 0)),
     (channelwise.back, (3, 0)),
+    (channelwise.kernel_gradient, (3,)),
 )
 
 

@@ -12,11 +12,6 @@ from ..moving import Move
 from .layouts import blended, channels_last, permuted
 
 
-@layer_names("Identity")
-def _identity(layer: Any, graph: Graph, x: int) -> int:
-    return x
-
-
 @layer_names("Flatten", "Reshape")
 def _reshape(layer: Any, graph: Graph, x: int) -> int:
     shape = layer.compute_output_shape((None, *graph.shapes[x]))[1:]
@@ -91,7 +86,7 @@ def _rescaling(layer: Any, graph: Graph, x: int) -> int:
         raise NotNative(f"Rescaling {layer.name!r} stretches its input {shape}")
     times, plus = (tuple(a.ravel().tolist()) for a in numbers)
     kept = tuple(k > 1 for k in lengths[1:])
-    return graph.add("affine", (x,), shape, layer.name, kept=kept, times=times, plus=plus)
+    return graph.add("rescale", (x,), shape, layer.name, kept=kept, times=times, plus=plus)
 
 
 @layer_names("Normalization")
@@ -99,4 +94,4 @@ def _normalization(layer: Any, graph: Graph, x: int) -> int:
     shape = graph.shapes[x]
     kept = tuple(i + 1 in layer._axes for i in range(len(shape)))
     variables = {"mean": layer.mean, "variance": layer.variance}
-    return graph.add("affine", (x,), shape, layer.name, variables, kept=kept, invert=layer.invert)
+    return graph.add("rescale", (x,), shape, layer.name, variables, kept=kept, invert=layer.invert)
