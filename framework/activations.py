@@ -31,7 +31,16 @@ _table |= {
 }
 globals().update(_table)
 
-__all__ = ["get", "serialize", *sorted(_table)]
+__all__ = ["deserialize", "get", "serialize", *sorted(_table)]
+
+
+def deserialize(config: Any) -> Activation:
+    """The activation that `serialize` wrote down.
+
+    Raises:
+        ValueError: it is not the name of one.
+    """
+    return get(config)
 
 
 def get(identifier: Any) -> Activation:

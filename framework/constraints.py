@@ -14,8 +14,8 @@ from .tape import no_grad
 from .tensor import Tensor, as_tensor
 from .variable import Variable
 
-__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "constrain", "get",
-           "max_norm", "min_max_norm", "non_neg", "serialize", "unit_norm"]  # fmt: skip
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "constrain", "deserialize",
+           "get", "max_norm", "min_max_norm", "non_neg", "serialize", "unit_norm"]  # fmt: skip
 
 #: Keeps quotients by a norm finite, as Keras's ``epsilon()`` does.
 _EPSILON = 1e-7
@@ -149,6 +149,15 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name, or something that is not callable.
     """
     return resolve(identifier, "constraint", "constraints", _table)
+
+
+def deserialize(config: Any) -> Any:
+    """The constraint that `serialize` wrote down.
+
+    Raises:
+        ValueError: it is no configuration of a constraint.
+    """
+    return get(config)
 
 
 def constrain(variables: Iterable[Variable]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,29 @@ class Constant(Initializer):
 
     def get_config(self) -> dict[str, Any]:
         return {"value": serialize(self.value)}
+
+
+@register("initializers")
+class Identity(Initializer):
+    """Ones on the diagonal of a matrix, zeros elsewhere.
+
+    Args:
+        gain: what they are multiplied with.
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        if len(shape) != 2:
+            raise ValueError(
+                f"Identity makes matrices: expected a shape of 2 axes, received {tuple(shape)}. "
+                "Take Orthogonal for kernels of convolutions."
+            )
+        return np.eye(*shape, dtype=dtype) * np.dtype(dtype).type(self.gain)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain}
 
 
 class RandomInitializer(Initializer):
@@ -164,9 +188,12 @@ class VarianceScaling(RandomInitializer):
             their mean ``"fan_avg"``.
         distribution: ``"truncated_normal"``, ``"untruncated_normal"`` or ``"uniform"``.
         seed: an integer, or None for a stream of its own of the global seed.
+        input_axes, output_axes: the axes whose lengths multiplied are the inputs of a unit, and the
+            units that an input reaches. Default: those of a dense kernel or a convolution.
 
     Raises:
-        ValueError: a scale that is not positive, an unknown mode or distribution.
+        ValueError: a scale that is not positive, an unknown mode or distribution, or only one of
+            `input_axes` and `output_axes`.
     """
 
     _modes = ("fan_in", "fan_out", "fan_avg")
@@ -178,6 +205,8 @@ class VarianceScaling(RandomInitializer):
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(seed)
         mode, distribution = mode.lower(), distribution.lower()
@@ -191,12 +220,19 @@ class VarianceScaling(RandomInitializer):
             raise ValueError(
                 f"distribution must be one of {self._distributions}, received {distribution!r}."
             )
+        if (input_axes is None) != (output_axes is None):
+            raise ValueError(
+                "VarianceScaling takes input_axes and output_axes together, received "
+                f"input_axes={input_axes}, output_axes={output_axes}."
+            )
         self.scale = scale
         self.mode = mode
         self.distribution = distribution
+        self.input_axes = None if input_axes is None else list(input_axes)
+        self.output_axes = None if output_axes is None else list(output_axes)
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
-        fan_in, fan_out = compute_fans(shape)
+        fan_in, fan_out = compute_fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         stddev = math.sqrt(self.scale / max(1.0, fan))
         if self.distribution == "uniform":
@@ -212,6 +248,8 @@ class VarianceScaling(RandomInitializer):
             "mode": self.mode,
             "distribution": self.distribution,
             "seed": self.seed,
+            "input_axes": self.input_axes,
+            "output_axes": self.output_axes,
         }
 
 
@@ -293,12 +331,51 @@ class LecunNormal(_Scaled):
     fixed = (1.0, "fan_in", "truncated_normal")
 
 
-def compute_fans(shape: Shape) -> tuple[int, int]:
+@register("initializers")
+class Orthogonal(RandomInitializer):
+    """A random orthogonal matrix (Saxe et al., 2014): rows or columns of length 1 at right angles.
+
+    A kernel with more axes is that matrix of its last axis and all others.
+
+    Args:
+        gain: what it is multiplied with.
+        seed: an integer, or None for a stream of its own of the global seed.
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = gain
+
+    def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
+        if len(shape) < 2:
+            raise ValueError(
+                f"Orthogonal makes matrices and kernels: expected a shape of 2 axes or more, "
+                f"received {tuple(shape)}."
+            )
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        size = (max(rows, columns), min(rows, columns))
+        q, r = np.linalg.qr(_normal(self._generator(), size, "float64"))
+        q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # or some rotations would be more likely
+        q = q.T if rows < columns else q
+        return (q * self.gain).astype(dtype).reshape(shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"gain": self.gain, "seed": self.seed}
+
+
+def compute_fans(
+    shape: Shape,
+    input_axes: Sequence[int] | None = None,
+    output_axes: Sequence[int] | None = None,
+) -> tuple[int, int]:
     """Inputs of a unit, and units that an input reaches.
 
     Args:
         shape: of a kernel: dense ``(inputs, units)``, or convolution ``(k..., c_in, c_out)``.
+        input_axes, output_axes: which axes those are, if it is neither.
     """
+    if input_axes is not None and output_axes is not None:
+        return math.prod(shape[a] for a in input_axes), math.prod(shape[a] for a in output_axes)
     if len(shape) < 2:
         fan = shape[0] if shape else 1
         return fan, fan
@@ -331,9 +408,22 @@ def _truncated(rng: np.random.Generator, shape: Shape, dtype: Any) -> np.ndarray
 
 _table = spellings(
     (Zeros, Ones, Constant, RandomNormal, RandomUniform, TruncatedNormal, VarianceScaling,
-     GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal)
+     GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal, Identity,
+     Orthogonal)
 )  # fmt: skip
-_table |= {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+globals().update({name: made for name, made in _table.items() if name.islower()})
+_table |= {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
+           "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal}  # fmt: skip
+
+
+def deserialize(config: Any) -> Any:
+    """The initializer that `serialize` wrote down.
+
+    Raises:
+        ValueError: it is no configuration of an initializer.
+    """
+    return get(config)
 
 
 def get(identifier: Any) -> Any:

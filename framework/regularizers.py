@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from . import ops
-from .serialization import register, resolve, spellings
+from .serialization import register, resolve, serialize, spellings
 from .tensor import Tensor, as_tensor
 
-__all__ = ["L1", "L1L2", "L2", "Regularizer", "get", "l1", "l1_l2", "l2"]
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1",
+           "l1_l2", "l2", "orthogonal_regularizer", "serialize"]  # fmt: skip
 
 
 class Regularizer:
@@ -39,8 +42,8 @@ class L1L2(Regularizer):
         ValueError: a factor that is negative or not finite.
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = _factor(l1, "l1"), _factor(l2, "l2")
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        self.l1, self.l2 = _factor(l1, "l1", 0.0), _factor(l2, "l2", 0.0)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} l1={self.l1}, l2={self.l2}>"
@@ -68,8 +71,8 @@ class L1(L1L2):
         l1: a factor, 0 or more.
     """
 
-    def __init__(self, l1: float = 0.01) -> None:
-        super().__init__(l1=l1)
+    def __init__(self, l1: float | None = 0.01) -> None:
+        super().__init__(l1=_factor(l1, "l1", 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
@@ -83,14 +86,55 @@ class L2(L1L2):
         l2: a factor, 0 or more.
     """
 
-    def __init__(self, l2: float = 0.01) -> None:
-        super().__init__(l2=l2)
+    def __init__(self, l2: float | None = 0.01) -> None:
+        super().__init__(l2=_factor(l2, "l2", 0.01))
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
 
 
-def _factor(value: Any, name: str) -> float:
+@register("regularizers")
+class OrthogonalRegularizer(Regularizer):
+    """``factor`` times the mean size of the cosines between the rows of a matrix, or its columns.
+
+    That is 0 if they are at right angles (Brock et al., 2017, penalise their squares).
+
+    Args:
+        factor: 0 or more.
+        mode: ``"rows"`` or ``"columns"``.
+
+    Raises:
+        ValueError: a factor that is negative or not finite, another mode; when called, a weight
+            that is no matrix.
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _factor(factor, "factor", 0.01)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"mode must be 'rows' or 'columns', received {mode!r}.")
+        self.mode = mode
+
+    def __call__(self, x: Any) -> Tensor:
+        x = as_tensor(x)
+        if x.ndim != 2:
+            raise ValueError(
+                f"OrthogonalRegularizer takes matrices, received a weight of shape {x.shape}."
+            )
+        rows = x if self.mode == "rows" else ops.transpose(x)
+        size = rows.shape[0]
+        squares = ops.sum(ops.square(rows), axis=1, keepdims=True)
+        rows = rows / ops.sqrt(ops.maximum(squares, 1e-24))
+        cosines = ops.matmul(rows, ops.transpose(rows)) * (1 - np.eye(size, dtype=x.dtype))
+        pairs = max(size * (size - 1), 1)
+        return ops.sum(ops.abs(cosines)) * (self.factor / pairs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"factor": self.factor, "mode": self.mode}
+
+
+def _factor(value: Any, name: str, default: float) -> float:
+    if value is None:
+        return default
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ValueError(f"The factor {name} must be a number, received {value!r}.")
     if value < 0:
@@ -98,14 +142,18 @@ def _factor(value: Any, name: str) -> float:
     return float(value)
 
 
-def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
-    """An `L1L2`, with the defaults that Keras gives this spelling."""
-    return L1L2(l1, l2)
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+_table: dict[str, Any] = spellings([L1, L2, L1L2, OrthogonalRegularizer])
+_table |= {"l1": L1, "l2": L2, "l1l2": L1L2, "l1_l2": L1L2}
 
 
-l1, l2 = L1, L2
-_table: dict[str, Any] = {**spellings([L1, L2, L1L2]), "l1": L1, "l2": L2, "l1l2": l1_l2()}
-_table["l1_l2"] = _table["L1L2"] = _table["l1l2"]
+def deserialize(config: Any) -> Any:
+    """The regularizer that `serialize` wrote down.
+
+    Raises:
+        ValueError: it is no configuration of a regularizer.
+    """
+    return get(config)
 
 
 def get(identifier: Any) -> Any:

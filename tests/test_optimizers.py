@@ -68,6 +68,56 @@ def rmsprop(
     return rule
 
 
+def nadam(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> Rule:
+    def u(t: int) -> float:
+        return b1 * (1 - 0.5 * 0.96**t)
+
+    def rule(w: Array, g: Array, s: dict[str, Array], t: int, lr: float) -> Array:
+        s["m"] = b1 * s.get("m", 0 * w) + (1 - b1) * g
+        s["v"] = b2 * s.get("v", 0 * w) + (1 - b2) * g**2
+        product = np.prod([u(i) for i in range(1, t + 1)])
+        ahead = u(t + 1) * s["m"] / (1 - product * u(t + 1)) + (1 - u(t)) * g / (1 - product)
+        return w - lr * ahead / (np.sqrt(s["v"] / (1 - b2**t)) + eps)
+
+    return rule
+
+
+def adamax(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7) -> Rule:
+    def rule(w: Array, g: Array, s: dict[str, Array], t: int, lr: float) -> Array:
+        s["m"] = b1 * s.get("m", 0 * w) + (1 - b1) * g
+        s["u"] = np.maximum(b2 * s.get("u", 0 * w), abs(g))
+        return w - lr / (1 - b1**t) * s["m"] / (s["u"] + eps)
+
+    return rule
+
+
+def lion(b1: float = 0.9, b2: float = 0.99) -> Rule:
+    def rule(w: Array, g: Array, s: dict[str, Array], t: int, lr: float) -> Array:
+        m = s.get("m", 0 * w)
+        s["m"] = b2 * m + (1 - b2) * g
+        return w - lr * np.sign(b1 * m + (1 - b1) * g)
+
+    return rule
+
+
+def adagrad(first: float = 0.1, eps: float = 1e-7) -> Rule:
+    def rule(w: Array, g: Array, s: dict[str, Array], t: int, lr: float) -> Array:
+        s["a"] = s.get("a", 0 * w + first) + g**2
+        return w - lr * g / np.sqrt(s["a"] + eps)
+
+    return rule
+
+
+def adadelta(rho: float = 0.95, eps: float = 1e-7) -> Rule:
+    def rule(w: Array, g: Array, s: dict[str, Array], t: int, lr: float) -> Array:
+        s["a"] = rho * s.get("a", 0 * w) + (1 - rho) * g**2
+        step = np.sqrt(s.get("d", 0 * w) + eps) / np.sqrt(s["a"] + eps) * g
+        s["d"] = rho * s.get("d", 0 * w) + (1 - rho) * step**2
+        return w - lr * step
+
+    return rule
+
+
 def clip_norm(limit: float) -> Callable[[list[Array]], list[Array]]:
     return lambda gs: [g * limit / max(np.sqrt((g**2).sum()), limit) for g in gs]
 
@@ -96,6 +146,12 @@ CASES: dict[str, tuple[gt.optimizers.Optimizer, Rule, Any, float]] = {
     "rmsprop": (gt.optimizers.RMSprop(), rmsprop(), None, 0),
     "centered": (gt.optimizers.RMSprop(0.01, momentum=0.9, centered=True),
                  rmsprop(momentum=0.9, centered=True), None, 0),
+    "adamw": (gt.optimizers.AdamW(0.01), adam(), None, 0.004),
+    "nadam": (gt.optimizers.Nadam(0.01), nadam(), None, 0),
+    "adamax": (gt.optimizers.Adamax(0.01, 0.8, 0.9), adamax(0.8, 0.9), None, 0),
+    "lion": (gt.optimizers.Lion(0.01), lion(), None, 0),
+    "adagrad": (gt.optimizers.Adagrad(0.1, 0.2), adagrad(0.2), None, 0),
+    "adadelta": (gt.optimizers.Adadelta(1.0, 0.9, 1e-3), adadelta(0.9, 1e-3), None, 0),
 }  # fmt: skip
 
 
@@ -147,6 +203,11 @@ def test_step_allocates_no_vector() -> None:
         gt.optimizers.SGD(momentum=0.9, nesterov=True, weight_decay=0.1, clipnorm=1.0),
         gt.optimizers.Adam(amsgrad=True, clipvalue=1.0),
         gt.optimizers.RMSprop(momentum=0.5, centered=True, global_clipnorm=1.0),
+        gt.optimizers.Nadam(use_ema=True, gradient_accumulation_steps=2),
+        gt.optimizers.Adamax(),
+        gt.optimizers.Lion(),
+        gt.optimizers.Adagrad(),
+        gt.optimizers.Adadelta(),
     ):
         optimizer.apply(gs, vs)
         tracemalloc.start()
@@ -211,6 +272,8 @@ def test_state_resumes_bit_for_bit_also_before_the_variables_are_known() -> None
         lambda: gt.optimizers.Adam(0.1, amsgrad=True),
         lambda: gt.optimizers.SGD(0.1, 0.9),
         lambda: gt.optimizers.RMSprop(0.1, centered=True),
+        lambda: gt.optimizers.Nadam(0.1, use_ema=True, gradient_accumulation_steps=3),
+        lambda: gt.optimizers.Adagrad(0.1),
     ):
         optimizer, vs, gs = make(), variables(), gradients(steps=10)
         for t in range(5):
@@ -226,7 +289,7 @@ def test_state_resumes_bit_for_bit_also_before_the_variables_are_known() -> None
             if build_first:
                 again.build(ws)
             again.set_state(state)
-            assert again.iterations == 5 and again.learning_rate == 0.05
+            assert again.get_state()["iterations"] == 5 and again.learning_rate == 0.05
             assert again.get_state().keys() == state.keys()
             for t in range(5, 10):
                 again.apply(gs[t], ws)
@@ -301,6 +364,12 @@ def test_gradients_that_do_not_fit_are_refused() -> None:
         (lambda: gt.optimizers.SGD(clipnorm=0.0), "clipnorm must be positive"),
         (lambda: gt.optimizers.SGD(momentum=1.5), r"momentum must lie in \[0, 1\]"),
         (lambda: gt.optimizers.Adam(beta_2=1.0), r"beta_2 must lie in \[0, 1\)"),
+        (lambda: gt.optimizers.AdamW(weight_decay=None), "AdamW needs a weight_decay"),
+        (lambda: gt.optimizers.Adagrad(initial_accumulator_value=-1.0), "must not be negative"),
+        (lambda: gt.optimizers.SGD(gradient_accumulation_steps=1), "an integer of 2 or more"),
+        (lambda: gt.optimizers.SGD(use_ema=True, ema_overwrite_frequency=0), "of 1 or more"),
+        (lambda: gt.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum must lie"),
+        (lambda: gt.optimizers.SGD(loss_scale_factor=0.0), "loss_scale_factor must be positive"),
     ],
 )
 def test_settings_out_of_range_are_refused(make: Callable[[], Any], words: str) -> None:
@@ -328,3 +397,111 @@ def test_names_and_configurations() -> None:
         gt.optimizers.get("adm")
     with pytest.raises(TypeError, match=r"received 0\.1 of type float"):
         gt.optimizers.get(0.1)
+
+
+# What every optimizer takes
+
+
+def test_an_average_follows_the_parameters_and_replaces_them_when_asked() -> None:
+    v = gt.Variable(np.array([1.0, 2.0]), name="v")
+    optimizer = gt.optimizers.SGD(1.0, use_ema=True, ema_momentum=0.75)
+    expected = None
+    for _ in range(5):
+        optimizer.apply([np.array([0.1, -0.2])], [v])
+        expected = v.data.copy() if expected is None else 0.75 * expected + 0.25 * v.data
+        np.testing.assert_allclose(optimizer.average_of(v), expected, rtol=1e-6)
+    assert not np.allclose(v.data, expected)
+    optimizer.finalize_variable_values([v])
+    np.testing.assert_allclose(v.data, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"no average of 'w': it was not built"):
+        optimizer.finalize_variable_values([gt.Variable(1.0, name="w")])
+    with pytest.raises(ValueError, match="use_ema is False"):
+        gt.optimizers.SGD().average_of(v)
+
+
+def test_an_average_overwrites_the_parameters_every_so_many_steps() -> None:
+    v = gt.Variable(np.array([0.0]), name="v")
+    given = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+    optimizer = gt.optimizers.SGD(1.0, **given)  # type: ignore[arg-type]
+    seen = []
+    for _ in range(4):
+        optimizer.apply([np.array([-1.0])], [v])
+        seen.append(float(v.data[0]))
+    assert seen == [1.0, 1.5, 2.5, 2.75]  # (1 + 2) / 2, then (1.5 / 2 + 2.5 / 2 + 3.5) / 2
+
+
+def test_gradients_accumulate_to_the_step_of_their_mean() -> None:
+    vs, ws = variables(), variables()
+    many = gt.optimizers.Adam(0.1, gradient_accumulation_steps=3)
+    once = gt.optimizers.Adam(0.1)
+    all_gradients = gradients(steps=9)
+    for t in range(0, 9, 3):
+        before = [v.data.copy() for v in vs]
+        for gs in all_gradients[t : t + 3]:
+            for v, values in zip(vs, before, strict=True):
+                np.testing.assert_array_equal(v.data, values)
+            many.apply(gs, vs)
+        once.apply([sum(g) / 3 for g in zip(*all_gradients[t : t + 3], strict=True)], ws)
+        for v, w in zip(vs, ws, strict=True):
+            np.testing.assert_allclose(v.data, w.data, rtol=1e-5, atol=1e-6)
+    assert many.iterations == once.iterations == 3
+
+
+def test_weight_decay_spares_what_is_excluded() -> None:
+    kernel, bias, other = (gt.Variable(np.ones(3), name=n) for n in ("kernel", "bias", "other"))
+    optimizer = gt.optimizers.SGD(0.5, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay([other], ["bi.s"])
+    optimizer.apply([np.zeros(3)] * 3, [kernel, bias, other])
+    assert [v.data[0] for v in (kernel, bias, other)] == [0.75, 1.0, 1.0]
+    with pytest.raises(ValueError, match="before the optimizer is built"):
+        optimizer.exclude_from_weight_decay([kernel])
+
+
+def test_a_scaled_loss_gives_the_same_step() -> None:
+    v, w = (gt.Variable(np.array([2.0, 3.0]), name="v") for _ in range(2))
+    plain, scaled = gt.optimizers.SGD(0.1), gt.optimizers.SGD(0.1, loss_scale_factor=64.0)
+    for optimizer, variable in ((plain, v), (scaled, w)):
+        loss = (variable * variable).sum()
+        optimizer.scale_loss(loss).backward()
+        optimizer.apply([variable.grad], [variable])
+    np.testing.assert_allclose(v.data, w.data)
+
+
+def test_a_learning_rate_may_be_a_function() -> None:
+    rates = iter([0.5, 0.25])
+    v = gt.Variable(np.array([1.0]), name="v")
+    optimizer = gt.optimizers.SGD(lambda: next(rates))
+    for _ in range(2):
+        optimizer.apply([np.ones(1)], [v])
+    assert v.data[0] == 0.25
+    fixed = gt.optimizers.SGD(lambda: 0.5)
+    fixed.build([v])
+    fixed.set_state(gt.optimizers.SGD(0.1).get_state())
+    assert fixed.learning_rate == 0.5
+
+
+def test_mixed_dtypes_are_restored_in_their_order() -> None:
+    def make() -> list[gt.Variable]:
+        return [gt.Variable(np.ones(2, d), name=d) for d in ("float32", "float64", "float32")]
+
+    vs, ws = make(), make()
+    optimizer, again = gt.optimizers.SGD(0.1, momentum=0.9), gt.optimizers.SGD(0.1, momentum=0.9)
+    optimizer.apply([np.full(2, float(i)) for i in range(3)], vs)
+    again.build(ws)
+    again.set_state(optimizer.get_state())
+    for number, (a, b) in enumerate(zip(optimizer.get_state(), again.get_state(), strict=True)):
+        assert a == b, number
+    for key, values in optimizer.get_state().items():
+        np.testing.assert_array_equal(values, again.get_state()[key])
+
+
+@pytest.mark.parametrize("name", gt.optimizers.__all__)
+def test_every_optimizer_survives_its_configuration(name: str) -> None:
+    cls = getattr(gt.optimizers, name)
+    if not isinstance(cls, type) or name == "Optimizer":
+        return
+    optimizer = cls(0.3, use_ema=True, gradient_accumulation_steps=4, clipnorm=2.0)
+    config = optimizer.get_config()
+    assert gt.optimizers.deserialize(gt.optimizers.serialize(optimizer)).get_config() == config
+    assert type(gt.optimizers.get(name.lower())) is cls
+    assert config["use_ema"] and config["gradient_accumulation_steps"] == 4

@@ -21,10 +21,11 @@ W = RNG.normal(size=(3, 4))
         (regularizers.L2(0.3), 0, 0.3),
         (regularizers.L1L2(0.1, 0.2), 0.1, 0.2),
         (regularizers.L1L2(), 0, 0),
-        (regularizers.l1_l2(), 0.01, 0.01),
+        (regularizers.l1_l2(l2=0.2), 0, 0.2),
+        (regularizers.L2(None), 0, 0.01),
         (regularizers.get("l2"), 0, 0.01),
         (regularizers.get("L1"), 0.01, 0),
-        (regularizers.get("l1_l2"), 0.01, 0.01),
+        (regularizers.get("l1_l2"), 0, 0),
         (regularizers.get({"class_name": "L2", "config": {"l2": 0.5}}), 0, 0.5),
         (regularizers.get(regularizers.L2), 0, 0.01),
     ],
@@ -38,7 +39,7 @@ def test_penalty_and_its_gradient(regularizer: Any, l1: float, l2: float) -> Non
         np.testing.assert_allclose(w.grad.numpy(), l1 * np.sign(W) + 2 * l2 * W)
 
 
-@pytest.mark.parametrize("factor", [-0.1, "a", None, float("nan"), float("inf"), True])
+@pytest.mark.parametrize("factor", [-0.1, "a", [1], float("nan"), float("inf"), True])
 def test_factors_are_numbers_that_are_not_negative(factor: Any) -> None:
     with pytest.raises(ValueError, match="factor l2"):
         regularizers.L2(factor)

@@ -52,7 +52,6 @@ class Optimizer(Stateful, ABC):
         name: what to call it.
 
     Attributes:
-        iterations: the number of steps taken, those that only accumulate among them.
         settings: the names of a subclass's own arguments, which are attributes of those names.
         initial: what a slot starts from, by its name, if that is not 0.
 
@@ -104,7 +103,7 @@ class Optimizer(Stateful, ABC):
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
-        self.iterations = 0
+        self._steps = 0  # calls of `apply`
         self._flats: list[Flat] = []
         self._variables: list[Variable] = []
         self._place: dict[Variable, tuple[int, int]] = {}  # of each: which flat, which there
@@ -120,7 +119,7 @@ class Optimizer(Stateful, ABC):
         """The step size of the next update."""
         rate = self._learning_rate
         if isinstance(rate, LearningRateSchedule):
-            return float(rate(self.iterations))
+            return float(rate(self._steps))
         return float(rate()) if callable(rate) else rate
 
     @learning_rate.setter
@@ -142,6 +141,15 @@ class Optimizer(Stateful, ABC):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"A learning rate must be finite and not negative, received {value}.")
         self._learning_rate = value
+
+    @property
+    def iterations(self) -> int:
+        """The number of updates so far; steps that only accumulate gradients do not count."""
+        return self._steps // (self.gradient_accumulation_steps or 1)
+
+    @iterations.setter
+    def iterations(self, value: int) -> None:
+        self._steps = int(value) * (self.gradient_accumulation_steps or 1)
 
     @property
     def built(self) -> bool:
@@ -265,13 +273,13 @@ class Optimizer(Stateful, ABC):
     def _finish(self, variables: list[Variable]) -> None:
         """The end of a step: constraints, and the count."""
         constrain(variables)
-        self.iterations += 1
+        self._steps += 1
 
     @property
     def _updates(self) -> bool:
         """Whether the next step updates, rather than only accumulating gradients."""
         steps = self.gradient_accumulation_steps
-        return not steps or (self.iterations + 1) % steps == 0
+        return not steps or (self._steps + 1) % steps == 0
 
     def _accumulate(self, taken: list[list[int]]) -> bool:
         """Add the gradients to those that wait; whether it is time to use their mean."""

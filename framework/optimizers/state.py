@@ -8,7 +8,6 @@ import numpy as np
 
 from ..variable import Variable
 from .flat import AVERAGE, Flat
-from .schedules import LearningRateSchedule
 
 Array = np.ndarray
 State = dict[str, Array]
@@ -24,7 +23,7 @@ class Stateful:
     scalars: tuple[str, ...] = ()
 
     learning_rate: float
-    iterations: int
+    _steps: int
     _learning_rate: Any
     _flats: list[Flat]
     _variables: list[Variable]
@@ -57,13 +56,13 @@ class Stateful:
         """Everything that changes from step to step, as arrays that belong to the caller.
 
         Returns:
-            ``iterations``, ``learning_rate``, `scalars`, and for the i-th variable ``"i/slot"`` of
-            its shape.
+            ``iterations`` (calls of `apply`), ``learning_rate``, `scalars`, and for the i-th
+            variable ``"i/slot"`` of its shape.
         """
         if self._waiting is not None:
             return {k: v.copy() for k, v in self._waiting.items()}
         state = {
-            "iterations": np.array(self.iterations),
+            "iterations": np.array(self._steps),
             "learning_rate": np.array(self.learning_rate),
             **{name: np.array(getattr(self, name)) for name in self.scalars},
         }
@@ -103,10 +102,10 @@ class Stateful:
                     for i, variable in enumerate(self._variables)
                 }
             )
-        self.iterations = int(state["iterations"])
+        self._steps = int(state["iterations"])
         for name in self.scalars:
             setattr(self, name, float(state[name]))
-        if not isinstance(self._learning_rate, LearningRateSchedule):  # which knows by itself
+        if not callable(self._learning_rate):  # a schedule knows by itself
             self.learning_rate = float(state["learning_rate"])
 
     def _fresh(self, key: str, now: Array) -> Array:

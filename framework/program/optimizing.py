@@ -187,16 +187,16 @@ class Update:
         o, now = self.optimizer, self.settings
         if self.kernel is None:
             return
-        steps = o.gradient_accumulation_steps
+        steps, rate = o.gradient_accumulation_steps, o.learning_rate
         now[updates.ACTIVE] = o._updates
         if o._updates:
             o.advance()
-            factors = o.factors(o.learning_rate)
+            factors = o.factors(rate)
             now[updates.FACTORS : updates.FACTORS + len(factors)] = factors
         now[updates.SHARE] = 1 / steps if steps else 1
         now[updates.LIMIT] = o.clipvalue or 0
         now[updates.NORM] = o.clipnorm or o.global_clipnorm or 0
-        now[updates.DECAY] = (o.weight_decay or 0) * o.learning_rate
+        now[updates.DECAY] = (o.weight_decay or 0) * rate
         now[updates.AVERAGE] = o._average_keeps
         now[updates.OVERWRITE] = o.use_ema and o._overwrites
 

@@ -1,4 +1,4 @@
-"""Layers, losses, optimizers and initializers under Keras's names do what Keras's do."""
+"""Layers and losses under Keras's names do what Keras's do."""
 
 from __future__ import annotations
 
@@ -143,69 +143,3 @@ def test_loss(call: Call, weighted: bool) -> None:
     weights = uniform(rng, (5,), 0.0) if weighted else None
     expected = keras.ops.convert_to_numpy(theirs(y_true, y_pred, weights))
     np.testing.assert_allclose(ours(y_true, y_pred, weights).numpy(), expected, RTOL, ATOL)
-
-
-# Optimizers
-
-OPTIMIZERS: list[Call] = [
-    ("SGD", {}),
-    ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
-    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
-    ("SGD", {"clipnorm": 0.5}),
-    ("SGD", {"clipvalue": 0.3}),
-    ("Adam", {}),
-    ("Adam", {"learning_rate": 0.1, "beta_1": 0.8, "amsgrad": True, "weight_decay": 0.01}),
-    ("Adam", {"epsilon": 1e-3, "global_clipnorm": 1.0}),
-    ("RMSprop", {}),
-    ("RMSprop", {"rho": 0.8, "momentum": 0.5, "centered": True, "clipnorm": 1.0}),
-]
-
-
-@pytest.mark.parametrize("call", OPTIMIZERS, ids=label)
-def test_optimizer_goes_the_same_way_for_50_steps(call: Call) -> None:
-    rng = np.random.default_rng(0)
-    ours, theirs = made("optimizers", call)
-    start = [uniform(rng, shape) for shape in ((3, 4), (5,))]
-    mine = [gt.Variable(x) for x in start]
-    other = [keras.Variable(x) for x in start]
-    for _ in range(50):
-        noise = [uniform(rng, x.shape) for x in start]
-        ours.apply([2 * v.numpy() + n for v, n in zip(mine, noise, strict=True)], mine)
-        gradients = [
-            2 * v.value + keras.ops.convert_to_tensor(n) for v, n in zip(other, noise, strict=True)
-        ]
-        theirs.apply(gradients, other)
-    for v, w, x in zip(mine, other, start, strict=True):
-        theirs_now = keras.ops.convert_to_numpy(w)
-        np.testing.assert_allclose(v.numpy(), theirs_now, RTOL, 10 * ATOL)  # 50 steps of rounding
-        assert np.abs(v.numpy() - x).max() > 1e-3
-
-
-# Initializers
-
-_SCALED = ("Glorot", "He", "Lecun")
-INITIALIZERS: list[Call] = [
-    ("Zeros", {}),
-    ("Ones", {}),
-    ("Constant", {"value": 0.5}),
-    ("RandomNormal", {"mean": 1.0, "stddev": 0.5}),
-    ("RandomUniform", {}),
-    ("TruncatedNormal", {}),
-    *((f"{name}{kind}", {}) for name in _SCALED for kind in ("Uniform", "Normal")),
-    ("VarianceScaling", {"scale": 2.0, "mode": "fan_avg", "distribution": "untruncated_normal"}),
-]
-
-
-@pytest.mark.parametrize("call", INITIALIZERS, ids=label)
-@pytest.mark.parametrize("shape", [(300, 200), (3, 3, 60, 100)], ids=str)
-def test_initializer_draws_from_the_same_distribution(call: Call, shape: tuple[int, ...]) -> None:
-    ours, theirs = made("initializers", call)
-    a = np.sort(np.asarray(ours(shape)), axis=None)
-    b = np.sort(keras.ops.convert_to_numpy(theirs(shape)), axis=None)
-    spread = float(b.std())
-    assert abs(a.mean() - b.mean()) <= 0.03 * spread
-    assert abs(a.std() - spread) <= 0.02 * spread
-    # The largest distance of the distribution functions (Kolmogorov & Smirnov).
-    grid = np.concatenate([a, b])
-    gap = np.searchsorted(a, grid, "right") - np.searchsorted(b, grid, "right")
-    assert np.abs(gap).max() / a.size <= 0.015
