@@ -254,15 +254,21 @@ class VarianceScaling(RandomInitializer):
 
 
 class _Scaled(VarianceScaling):
-    """A `VarianceScaling` with its arguments fixed, but for the seed."""
+    """A `VarianceScaling` with its arguments fixed, but for the seed and the axes."""
 
     fixed: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None) -> None:
-        super().__init__(*self.fixed, seed=seed)
+    def __init__(
+        self,
+        seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(*self.fixed, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        own = {"input_axes": self.input_axes, "output_axes": self.output_axes}
+        return {"seed": self.seed, **own}
 
 
 @register("initializers")
@@ -270,7 +276,7 @@ class GlorotUniform(_Scaled):
     """Uniform with variance ``2 / (fan_in + fan_out)``, also called Xavier (Glorot & Bengio, 2010).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (1.0, "fan_avg", "uniform")
@@ -281,7 +287,7 @@ class GlorotNormal(_Scaled):
     """Truncated normal with variance ``2 / (fan_in + fan_out)`` (Glorot & Bengio, 2010).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (1.0, "fan_avg", "truncated_normal")
@@ -292,7 +298,7 @@ class HeUniform(_Scaled):
     """Uniform with variance ``2 / fan_in``, for relu (He et al., 2015).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (2.0, "fan_in", "uniform")
@@ -303,7 +309,7 @@ class HeNormal(_Scaled):
     """Truncated normal with variance ``2 / fan_in``, for relu (He et al., 2015).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (2.0, "fan_in", "truncated_normal")
@@ -314,7 +320,7 @@ class LecunUniform(_Scaled):
     """Uniform with variance ``1 / fan_in`` (LeCun et al., "Efficient BackProp", 1998).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (1.0, "fan_in", "uniform")
@@ -325,7 +331,7 @@ class LecunNormal(_Scaled):
     """Truncated normal with variance ``1 / fan_in`` (LeCun et al., "Efficient BackProp", 1998).
 
     Args:
-        seed: an integer, or None for a stream of its own of the global seed.
+        seed, input_axes, output_axes: as for `VarianceScaling`.
     """
 
     fixed = (1.0, "fan_in", "truncated_normal")

@@ -86,6 +86,38 @@ def test_modes_and_distributions_of_variance_scaling():
     assert np.abs(long).max() > 3 * math.sqrt(1 / 250)
 
 
+def test_identity_is_a_matrix_of_ones_on_the_diagonal():
+    assert initializers.Identity(2.0)((2, 3)).tolist() == [[2, 0, 0], [0, 2, 0]]
+    assert initializers.get("identity")((2, 2), "float64").dtype == np.float64
+    with pytest.raises(ValueError, match=r"shape of 2 axes, received \(3,\)"):
+        initializers.Identity()((3,))
+
+
+@pytest.mark.parametrize("shape", [(7, 4), (4, 7), (3, 3, 2, 5), (2, 2, 40)], ids=str)
+def test_orthogonal_has_unit_rows_or_columns_at_right_angles(shape):
+    values = initializers.Orthogonal(gain=2.0, seed=1)(shape)
+    assert values.dtype == np.float32
+    matrix = values.reshape(-1, shape[-1])
+    small = matrix @ matrix.T if len(matrix) < shape[-1] else matrix.T @ matrix
+    np.testing.assert_allclose(small, 4 * np.eye(len(small)), atol=2e-6)
+    with pytest.raises(ValueError, match="2 axes or more"):
+        initializers.Orthogonal()((3,))
+
+
+def test_orthogonal_matrices_are_as_likely_as_their_mirror_images():
+    signs = [np.sign(initializers.Orthogonal(seed=i)((3, 3)).diagonal()) for i in range(400)]
+    assert np.abs(np.mean(signs, axis=0)).max() < 0.2  # 4 standard deviations
+
+
+def test_fans_may_be_other_axes():
+    shape = (4, 50, 8, 60)
+    values = initializers.HeNormal(1, input_axes=[0, 1], output_axes=[2, 3])(shape)
+    assert values.var() == pytest.approx(2 / 200, rel=0.05)
+    assert initializers.compute_fans(shape, [0, 1], [2, 3]) == (200, 480)
+    with pytest.raises(ValueError, match="together"):
+        initializers.VarianceScaling(input_axes=[0])
+
+
 @pytest.mark.parametrize(
     "arguments", [{"scale": 0}, {"scale": -1.0}, {"mode": "fan"}, {"distribution": "cauchy"}]
 )
@@ -131,11 +163,11 @@ def test_scalars_can_be_drawn(name):
     assert np.isfinite(value)
 
 
-@pytest.mark.parametrize("name", [*RANDOM, "Zeros", "Ones", "Constant"])
+@pytest.mark.parametrize("name", [*RANDOM, "Zeros", "Ones", "Constant", "Identity", "Orthogonal"])
 def test_every_spelling_and_the_configuration_give_the_same(name):
     cls = getattr(initializers, name)
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-    arguments = {"seed": 3} if name in RANDOM else {}
+    arguments = {"seed": 3} if name in (*RANDOM, "Orthogonal") else {}
     original = cls(**arguments)
     config = json.loads(json.dumps(gt.saving.serialize(original)))
     assert config["class_name"] == f"initializers>{name}"

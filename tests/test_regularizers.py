@@ -45,6 +45,23 @@ def test_factors_are_numbers_that_are_not_negative(factor: Any) -> None:
         regularizers.L2(factor)
 
 
+@pytest.mark.parametrize("mode", ["rows", "columns"])
+def test_orthogonal_regularizer_is_the_mean_cosine_and_has_its_gradient(mode: str) -> None:
+    regularizer = regularizers.OrthogonalRegularizer(0.5, mode)
+    rows = W if mode == "rows" else W.T
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = [abs(a @ b) for i, a in enumerate(unit) for b in unit[:i]]
+    assert float(regularizer(W)) == pytest.approx(0.5 * np.mean(cosines))
+    assert gt.gradcheck(regularizer, W) < 1e-6
+    assert float(regularizer(np.eye(3))) == 0
+    again = regularizers.get(gt.saving.serialize(regularizer))
+    assert again.get_config() == {"factor": 0.5, "mode": mode}
+    with pytest.raises(ValueError, match=r"takes matrices, received a weight of shape \(3,\)"):
+        regularizer(np.ones(3))
+    with pytest.raises(ValueError, match="'rows' or 'columns', received 'row'"):
+        regularizers.OrthogonalRegularizer(mode="row")
+
+
 def test_unknown_names_are_refused_with_a_near_match() -> None:
     with pytest.raises(ValueError, match=r"Unknown regularizer 'l3'\. Did you mean"):
         layers.Dense(2, kernel_regularizer="l3")

@@ -35,6 +35,28 @@ def test_exponential_decay(staircase: bool, half_way: float) -> None:
     assert [rate(0), rate(5), rate(10), rate(30)] == pytest.approx([2, 2 * half_way, 1, 0.25])
 
 
+@pytest.mark.parametrize(("staircase", "half_way"), [(False, 2 / 1.25), (True, 2.0)])
+def test_inverse_time_decay(staircase: bool, half_way: float) -> None:
+    rate = schedules.InverseTimeDecay(2.0, 10, 0.5, staircase)
+    assert [rate(0), rate(5), rate(10), rate(30)] == pytest.approx([2, half_way, 2 / 1.5, 0.8])
+
+
+def test_polynomial_decay_ends_or_starts_again() -> None:
+    rate = schedules.PolynomialDecay(1.0, 10, end_learning_rate=0.2, power=2.0)
+    assert [rate(0), rate(5), rate(10), rate(99)] == pytest.approx([1, 0.2 + 0.8 / 4, 0.2, 0.2])
+    rate = schedules.PolynomialDecay(1.0, 10, 0.0, cycle=True)
+    assert [rate(0), rate(10), rate(11), rate(20)] == pytest.approx([1, 0, 1 - 11 / 20, 0])
+
+
+def test_cosine_decay_restarts_longer_and_lower() -> None:
+    rate = schedules.CosineDecayRestarts(1.0, 4, t_mul=2.0, m_mul=0.5)
+    assert [rate(n) for n in (0, 2, 4, 8, 12)] == pytest.approx([1, 0.5, 0.5, 0.25, 0.25])
+    rate = schedules.CosineDecayRestarts(1.0, 4, t_mul=1.0, alpha=0.2)
+    assert [rate(n) for n in (0, 2, 4, 6)] == pytest.approx([1, 0.6, 1, 0.6])
+    rate = schedules.CosineDecayRestarts(1.0, 4, t_mul=0.5, alpha=0.2)
+    assert [rate(n) for n in (0, 4, 6, 100)] == pytest.approx([1, 1, 1, 0.2])
+
+
 def test_piecewise_constant_decay_keeps_a_value_up_to_its_boundary() -> None:
     rate = schedules.PiecewiseConstantDecay([3, 5], [1.0, 0.1, 0.01])
     assert [rate(step) for step in (0, 3, 4, 5, 6)] == [1.0, 1.0, 0.1, 0.1, 0.01]
@@ -45,6 +67,9 @@ def test_piecewise_constant_decay_keeps_a_value_up_to_its_boundary() -> None:
     [
         (lambda: schedules.CosineDecay(0.1, 0), "decay_steps must be positive"),
         (lambda: schedules.ExponentialDecay(0.1, -1, 0.5), "decay_steps must be positive"),
+        (lambda: schedules.PolynomialDecay(0.1, 0), "decay_steps must be positive"),
+        (lambda: schedules.InverseTimeDecay(0.1, 0, 1.0), "decay_steps must be positive"),
+        (lambda: schedules.CosineDecayRestarts(0.1, 0), "first_decay_steps must be positive"),
         (lambda: schedules.PiecewiseConstantDecay([1], [1.0]), "1 boundaries and 1 values"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1, 2, 3]), "must rise"),
     ],
