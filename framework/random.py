@@ -35,6 +35,12 @@ def set_seed(seed: int) -> None:
     _streams = itertools.count()
 
 
+def resume_seed(seed: int) -> None:
+    """Set the global seed alone: what has a stream of its own keeps it, as a resumed run needs."""
+    global _seed
+    _seed = check_seed(seed)
+
+
 def get_seed() -> int:
     """The global seed; drawn from the operating system at import unless `set_seed` was called."""
     return _seed

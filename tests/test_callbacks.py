@@ -17,7 +17,7 @@ Y = X.sum(axis=1, keepdims=True)
 def model(**settings: Any) -> gt.Sequential:
     gt.utils.set_random_seed(0)
     made = gt.Sequential([gt.Input((2,)), gt.layers.Dense(1)])
-    made.compile("sgd", "mse", **{"metrics": ["mae"], **settings})
+    made.compile(**{"optimizer": "sgd", "loss": "mse", "metrics": ["mae"], **settings})
     return made
 
 
@@ -209,3 +209,165 @@ def test_stop_training_ends_after_the_batch() -> None:
     history = net.fit(X, Y, 1, epochs=5, verbose=0, callbacks=[Stop()])
     assert history.epoch == [0]
     assert net.optimizer is not None and net.optimizer.iterations == 2
+
+
+# Learning rates
+
+
+@pytest.mark.parametrize(
+    ("values", "settings", "rates"),
+    [
+        ([3, 2, 2, 2, 2], {"patience": 2}, [1, 1, 1, 1, 0.1]),
+        ([3, 3, 3, 3], {"patience": 1, "factor": 0.5, "min_lr": 0.3}, [1, 1, 0.5, 0.3]),
+        ([3, 3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2}, [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ([3, 2.99, 2.98], {"patience": 1, "min_delta": 0.1}, [1, 1, 0.1]),
+        ([1, 2, 2], {"patience": 1, "mode": "max"}, [1, 1, 1]),
+    ],
+)
+def test_plateaus_reduce_the_learning_rate(
+    values: list[float], settings: dict[str, Any], rates: list[float]
+) -> None:
+    net = model(optimizer=gt.optimizers.SGD(1.0))
+    reduce = gt.callbacks.ReduceLROnPlateau(**settings)
+    with np.errstate(all="ignore"):
+        history = net.fit(
+            X, Y * 0, epochs=len(values), verbose=0, callbacks=[Scripted(values), reduce]
+        ).history  # fmt: skip
+    assert history["learning_rate"] == pytest.approx(rates)
+
+
+def test_plateaus_say_what_is_missing_and_refuse_to_grow() -> None:
+    with pytest.warns(UserWarning, match="only loss, mae, learning_rate"):
+        model().fit(X, Y, verbose=0, callbacks=[gt.callbacks.ReduceLROnPlateau()])
+    with pytest.raises(ValueError, match="factor below 1, received 2"):
+        gt.callbacks.ReduceLROnPlateau(factor=2)
+
+
+@pytest.mark.parametrize(
+    "schedule", [lambda epoch, rate: rate / 2, lambda epoch: np.float32(0.04 / 2**epoch)]
+)
+def test_schedule_sets_the_rate_of_each_epoch(schedule: Any) -> None:
+    net = model(optimizer=gt.optimizers.SGD(0.08))
+    callback = gt.callbacks.LearningRateScheduler(schedule)
+    history = net.fit(X, Y, epochs=3, verbose=0, callbacks=[callback]).history
+    assert history["learning_rate"] == pytest.approx([0.04, 0.02, 0.01])
+
+
+def test_schedule_must_return_a_number() -> None:
+    with pytest.raises(ValueError, match="for epoch 0 it returned 'fast'"):
+        wrong = gt.callbacks.LearningRateScheduler(lambda epoch: "fast")
+        model().fit(X, Y, verbose=0, callbacks=[wrong])
+
+
+def test_finder_raises_the_rate_and_leaves_everything_as_it_was() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(256, 2)).astype(np.float32)
+    y = x.sum(axis=1, keepdims=True)
+    net = model(optimizer=gt.optimizers.SGD(0.05, momentum=0.5))
+    net.fit(x, y, verbose=0)
+    before = net.get_weights(), net.optimizer.get_state()
+    net.set_weights([w + 2 for w in before[0]])
+    start = net.get_weights()
+    finder = gt.callbacks.LearningRateFinder(1e-4, 100.0, steps=60)
+    with np.errstate(all="ignore"):
+        net.fit(x, y, 16, epochs=10, verbose=0, callbacks=[finder])
+    for a, b in zip(start, net.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    after = net.optimizer.get_state()
+    assert all((after[k] == v).all() for k, v in before[1].items())
+    ratios = np.diff(np.log(finder.learning_rates))
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-6)
+    assert len(finder.losses) == len(finder.learning_rates) < 60, "it did not stop when it exploded"
+    assert 1e-3 < finder.suggestion < 1.0
+    assert net.optimizer.learning_rate == 0.05
+
+
+def test_finder_says_when_it_cannot_suggest() -> None:
+    finder = gt.callbacks.LearningRateFinder()
+    with pytest.raises(ValueError, match="has seen 0 batches"):
+        _ = finder.suggestion
+    with pytest.raises(ValueError, match="min_lr < max_lr"):
+        gt.callbacks.LearningRateFinder(1.0, 0.1)
+
+
+# What ends a training, and what is shown
+
+
+def test_training_ends_when_the_loss_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    net = model(optimizer=gt.optimizers.SGD(1e30))
+    with pytest.warns(UserWarning, match="The loss became"), np.errstate(all="ignore"):
+        history = net.fit(X, Y, 2, epochs=5, verbose=0, callbacks=[gt.callbacks.TerminateOnNaN()])
+    assert history.epoch == [0] and "training ends" in capsys.readouterr().out
+    net = model(optimizer=gt.optimizers.SGD(1e30))
+    raising = gt.callbacks.TerminateOnNaN(raise_error=True)
+    with pytest.raises(RuntimeError, match="the loss is"), np.errstate(all="ignore"):
+        net.fit(X, Y, 2, epochs=5, verbose=0, callbacks=[raising])
+
+
+def test_progress_bar_in_the_list_takes_the_place_of_the_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    net, bar = model(), gt.callbacks.ProgbarLogger()
+    net.fit(X, Y, epochs=2, validation_data=(X, Y), verbose=2, callbacks=[bar])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row[:9] for row in rows] == ["Epoch 1/2", "Epoch 2/2"] and "val_mae" in rows[0]
+    net.evaluate(X, Y, callbacks=[gt.callbacks.ProgbarLogger()])
+    assert capsys.readouterr().out.startswith("Evaluate - ")
+    net.fit(X, Y, verbose=0, callbacks=[gt.callbacks.ProgbarLogger()])
+    assert not capsys.readouterr().out
+
+
+def test_live_plot_follows_the_history(tmp_path: Any) -> None:
+    pytest.importorskip("matplotlib", reason="draws with Matplotlib")
+    live = gt.callbacks.LivePlot(tmp_path / "live.png", every=2)
+    model().fit(X, Y, epochs=3, validation_data=(X, Y), verbose=0, callbacks=[live])
+    assert live.figure is not None and (tmp_path / "live.png").stat().st_size > 1000
+    lines = live.figure.axes[0].get_lines()
+    assert [len(line.get_ydata()) for line in lines] == [3, 3]
+    assert lines[1].get_ydata().tolist() == live.history["val_loss"]
+
+
+# Averaged weights
+
+
+class Averaging(gt.optimizers.SGD):
+    """Keeps an average that can be told from the weights: their double."""
+
+    use_ema = True
+
+    def average_of(self, variable: gt.Variable) -> np.ndarray:
+        self.kept = getattr(self, "kept", {})
+        return self.kept.setdefault(variable.path, 2 * variable.data)
+
+    def finalize_variable_values(self, variables: Any) -> None:
+        for variable in variables:
+            variable.assign(self.kept[variable.path])
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_averages_are_in_the_model_while_it_is_judged(swap_on_epoch: bool) -> None:
+    net = model(optimizer=Averaging(0.0))
+    start = net.get_weights()[0]
+    seen: list[tuple[str, float]] = []
+
+    def look(what: str) -> Any:
+        return lambda *_: seen.append((what, float((net.get_weights()[0] / start).mean())))
+
+    net.fit(
+        X, Y, epochs=2, validation_data=(X, Y), verbose=0,
+        callbacks=[
+            gt.callbacks.SwapEMAWeights(swap_on_epoch),
+            gt.callbacks.LambdaCallback(
+                on_train_batch_begin=look("train"), on_test_begin=look("test"),
+                on_epoch_end=look("end"),
+            ),
+        ],
+    )  # fmt: skip
+    at_end = 2.0 if swap_on_epoch else 1.0
+    assert seen == [("train", 1.0), ("test", 2.0), ("end", at_end)] * 2
+    np.testing.assert_array_equal(net.get_weights()[0], 2 * start)
+
+
+def test_averages_need_an_optimizer_that_keeps_them() -> None:
+    with pytest.raises(ValueError, match="pass use_ema=True to SGD"):
+        model().fit(X, Y, verbose=0, callbacks=[gt.callbacks.SwapEMAWeights()])

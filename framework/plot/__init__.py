@@ -18,6 +18,7 @@ except ImportError as error:
 from .diagram import architecture
 from .fields import receptive_field
 from .judging import confusion_matrix, worst_mistakes
+from .live import LivePlot, learning_rates
 from .looking import feature_maps, saliency
 from .style import BLUE, GREY, INK, VERMILLION, Figure
 from .training import History, filters, learning_curves, predictions, summary
@@ -29,11 +30,13 @@ __all__ = [
     "VERMILLION",
     "Figure",
     "History",
+    "LivePlot",
     "architecture",
     "confusion_matrix",
     "feature_maps",
     "filters",
     "learning_curves",
+    "learning_rates",
     "predictions",
     "receptive_field",
     "saliency",

@@ -1,13 +1,11 @@
-"""Callbacks: what happens beside training. Hooks, names and defaults are Keras 3's."""
+"""`Callback` and its hooks, lists of them, `History` and `LambdaCallback`."""
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .errors import unknown_name
+from ..errors import unknown_name
 
 Logs = dict[str, Any]
 
@@ -24,6 +22,7 @@ class Callback:
     """
 
     model: Any = None
+    shows_progress = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -99,6 +98,7 @@ class CallbackList(Callback):
 
     Attributes:
         watches_batches: whether anyone looks at the batches of `fit`, and so at their logs.
+        shows_progress: whether one of them shows it, so that `fit` need not.
 
     Raises:
         TypeError: something that is no callback.
@@ -121,7 +121,7 @@ class CallbackList(Callback):
             setattr(self, hook, _all(heard) if heard else _nothing)
         watched = ("on_train_batch_begin", "on_train_batch_end")
         self.watches_batches = any(getattr(self, hook) is not _nothing for hook in watched)
-        self.shows_progress = False
+        self.shows_progress = any(c.shows_progress for c in self.callbacks)
         if model is not None:
             self.set_model(model)
         self.set_params(params)
@@ -197,116 +197,3 @@ class LambdaCallback(Callback):
                 raise TypeError(str(unknown_name("hook", name, HOOKS)))
             if function is not None:
                 setattr(self, name, function)
-
-
-class EarlyStopping(Callback):
-    """Stop `fit` when a value has not improved for a number of epochs.
-
-    Args:
-        monitor: its name in the logs.
-        min_delta: how much better it must be to count as improved.
-        patience: how many epochs without improvement to allow.
-        verbose: 1 prints a line when it stops.
-        mode: ``"min"``, ``"max"``, or ``"auto"``: what the metric of that name says.
-        baseline: a value to beat from the start.
-        restore_best_weights: whether to end with the weights of the best epoch.
-        start_from_epoch: epochs to leave alone at the start.
-
-    Raises:
-        ValueError: an unknown mode; at the first epoch's end, a metric that does not say whether
-            more is better.
-    """
-
-    def __init__(
-        self,
-        monitor: str = "val_loss",
-        min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
-        mode: str = "auto",
-        baseline: float | None = None,
-        restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
-    ) -> None:
-        super().__init__()
-        if mode not in ("auto", "min", "max"):
-            raise unknown_name("mode", mode, ("auto", "min", "max"))
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
-        self.patience = patience
-        self.verbose = verbose
-        self.mode = mode
-        self.baseline = baseline
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
-        self.on_train_begin()
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.wait = 0
-        self.stopped_epoch = 0
-        self.best: float | None = None
-        self.best_epoch = 0
-        self.best_weights: Any = None
-        self._warned = False
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        value = (logs or {}).get(self.monitor)
-        if value is None:
-            self._warn(logs or {})
-            return
-        if epoch < self.start_from_epoch:
-            return
-        if self.restore_best_weights and self.best_weights is None:
-            self._keep(epoch)
-        self.wait += 1
-        if self._better(value, self.best):
-            self.best = value
-            self._keep(epoch)
-            if self._better(value, self.baseline):
-                self.wait = 0
-        elif self.wait >= self.patience and epoch > 0:
-            self.stopped_epoch = epoch
-            self.model.stop_training = True
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.stopped_epoch and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
-        if self.best_weights is not None:
-            if self.verbose:
-                print(f"Restoring the weights of the best epoch, {self.best_epoch + 1}")
-            self.model.set_weights(self.best_weights)
-
-    def _keep(self, epoch: int) -> None:
-        self.best_epoch = epoch
-        if self.restore_best_weights:
-            self.best_weights = self.model.get_weights()
-
-    def _better(self, value: float, than: float | None) -> bool:
-        up = self._up()
-        if than is None:
-            return not math.isnan(value)
-        return value - self.min_delta > than if up else value + self.min_delta < than
-
-    def _up(self) -> bool:
-        """Whether more is better."""
-        if self.mode != "auto":
-            return self.mode == "max"
-        name = self.monitor.removeprefix("val_")
-        if name == "loss":
-            return False
-        direction = {m.name: getattr(m, "direction", None) for m in self.model.metrics}.get(name)
-        if direction is None:
-            raise ValueError(
-                f"EarlyStopping cannot tell whether more {self.monitor!r} is better: pass "
-                "mode='max' or mode='min'."
-            )
-        return direction == "up"
-
-    def _warn(self, logs: Logs) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"EarlyStopping waits for {self.monitor!r}, but the logs hold only "
-                f"{', '.join(logs) or 'nothing'}.",
-                stacklevel=4,
-            )

@@ -1,0 +1,208 @@
+"""Callbacks that save a model while it trains: the best of it, or all that a restart needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import archive
+from ..resuming import restore, state_of
+from ..settings import count_of
+from .base import Callback, Logs
+from .monitoring import Monitor
+
+FilePath = str | os.PathLike[str]
+
+
+class _Every:
+    """Counts batches up to `save_freq`, which may be ``"epoch"``: none of its business then."""
+
+    def __init__(self, save_freq: Any, owner: str) -> None:
+        if save_freq != "epoch":
+            try:
+                save_freq = count_of(save_freq, "save_freq")
+            except TypeError:
+                raise ValueError(
+                    f"{owner} needs save_freq='epoch' or a number of batches, received "
+                    f"{save_freq!r}."
+                ) from None
+        self.per_epoch = save_freq == "epoch"
+        self._every = save_freq
+        self._seen = 0
+        self._last = -1
+
+    def due(self, batch: int) -> bool:
+        """Whether to save now; `batch` was the last one done."""
+        if self.per_epoch:
+            return False
+        self._seen += batch - self._last if batch > self._last else batch + 1
+        self._last = batch
+        if self._seen < self._every:
+            return False
+        self._seen = 0
+        return True
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model, or its weights, after every epoch or every so many batches.
+
+    Args:
+        filepath: of the file, with any extension, ``.keras`` and ``.weights.h5`` included: the
+            content is always gradtape's own (see `Model.save`). It may name values to be filled
+            in, as in ``"{epoch:02d}-{val_loss:.2f}.npz"``: ``epoch`` and ``batch`` from 1, and
+            whatever is in the logs. Folders that are missing are made.
+        monitor: with `save_best_only`, the value that has to improve.
+        verbose: 1 prints a line for each file.
+        save_best_only: whether to save only when `monitor` is better than ever.
+        save_weights_only: whether to write `Model.save_weights` rather than `Model.save`.
+        mode: see `EarlyStopping`.
+        save_freq: ``"epoch"``, or a number of batches.
+        initial_value_threshold: with `save_best_only`, the value to beat from the start.
+
+    Raises:
+        ValueError: settings that make no sense.
+        KeyError: `filepath` names a value that is not in the logs.
+    """
+
+    def __init__(
+        self,
+        filepath: FilePath,
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: Any = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        self.best = initial_value_threshold
+        self._every = _Every(save_freq, "ModelCheckpoint")
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._every.due(batch):
+            self._save({"epoch": self._epoch + 1, "batch": batch + 1}, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._every.per_epoch:
+            self._save({"epoch": epoch + 1}, logs or {})
+
+    def _save(self, counts: dict[str, int], logs: Logs) -> None:
+        try:
+            path = self.filepath.format(**{**counts, **logs})
+        except (KeyError, IndexError) as error:
+            raise KeyError(
+                f"ModelCheckpoint cannot fill in filepath {self.filepath!r}: there is no {error}. "
+                f"Known: {', '.join([*counts, *logs])}."
+            ) from None
+        if self.save_best_only and not self._is_best(logs, counts["epoch"]):
+            return
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
+        if self.verbose:
+            print(f"Epoch {counts['epoch']}: saved {path}")
+
+    def _is_best(self, logs: Logs, epoch: int) -> bool:
+        """Whether to save; also, as in Keras, when nobody can tell."""
+        value = self.watched(logs)
+        if value is None:
+            return True
+        if np.ndim(value):
+            self.warn_once(
+                f"ModelCheckpoint cannot tell which {self.monitor!r} is best, which is an array of "
+                f"shape {np.shape(value)}: every one is saved."
+            )
+            return True
+        if not self.improved(value, self.best):
+            if self.verbose:
+                print(f"Epoch {epoch}: {self.monitor} did not improve from {self.best:g}")
+            return False
+        self.best = value
+        return True
+
+
+class BackupAndRestore(Callback):
+    """Write down all that `fit` needs to go on after a crash, and go on from there.
+
+    A second call of the same `fit`, in a new process if need be, starts where the last backup was
+    made, also in the middle of an epoch, and gives the same numbers as if nothing had happened:
+    weights, optimizer, metrics, random states, and the order of the batches are restored. The model
+    has to be made and compiled in the same way.
+
+    Args:
+        backup_dir: a folder for the backup alone.
+        save_freq: ``"epoch"``, or a number of batches.
+        double_checkpoint: whether to keep the last backup but one, for the case that the last is
+            damaged.
+        delete_checkpoint: whether to delete `backup_dir` when `fit` is done.
+
+    Raises:
+        ValueError: settings that make no sense; in `fit`, a backup of another model.
+    """
+
+    def __init__(
+        self,
+        backup_dir: FilePath,
+        save_freq: Any = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+    ) -> None:
+        super().__init__()
+        if not os.fspath(backup_dir):
+            raise ValueError("BackupAndRestore needs a folder, received an empty backup_dir.")
+        self.backup_dir = os.fspath(backup_dir)
+        self.save_freq = save_freq
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint
+        self._latest = Path(self.backup_dir) / "latest.npz"
+        self._previous = Path(self.backup_dir) / "previous.npz"
+        self._every = _Every(save_freq, "BackupAndRestore")
+        self._epoch = 0
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        candidates = [p for p in (self._latest, self._previous) if p.exists()]
+        for path in candidates:
+            try:
+                with archive.opened(path) as file:
+                    arrays = {k: file.array(k) for k in file.headers}
+                    config = file.config
+            except (archive.ArchiveError, OSError):
+                if path is candidates[-1]:
+                    raise
+                continue
+            restore(self.model, config, arrays, os.fspath(path))
+            return
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self._every.due(batch):
+            self._write(self._epoch, batch + 1)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._every.per_epoch:
+            self._write(epoch + 1, 0)
+
+    def _write(self, epoch: int, batch: int) -> None:
+        self._latest.parent.mkdir(parents=True, exist_ok=True)
+        if self.double_checkpoint and self._latest.exists():
+            os.replace(self._latest, self._previous)
+        archive.write(self._latest, *state_of(self.model, epoch, batch))
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self.delete_checkpoint:
+            shutil.rmtree(self.backup_dir, ignore_errors=True)
