@@ -19,6 +19,8 @@ Array = np.ndarray
 Batch = tuple[Any, Any, Any]
 
 DEFAULT_BATCH_SIZE = 32
+#: Numbers that are looked at before training; all of them, if the loss is not finite.
+GLANCE = 1 << 21
 
 
 class ArrayData:
@@ -184,10 +186,14 @@ class ArrayData:
         validation.shuffle = False
         return train, validation
 
-    def not_finite(self) -> str | None:
-        """Which inputs and targets are NaN or infinite, in words; one pass over the data."""
+    def not_finite(self, glance: bool = False) -> str | None:
+        """Which inputs and targets are NaN or infinite, in words.
+
+        Args:
+            glance: whether to look at some samples only, if there are many.
+        """
         prefix = f"{self.name}: " if self.name else ""
-        found = [_not_finite(prefix + k, v) for k, v in self.arrays.items()]
+        found = [_not_finite(prefix + k, v, glance) for k, v in self.arrays.items()]
         return " ".join(text for text in found if text) or None
 
 
@@ -228,9 +234,14 @@ def _with_samples(array: Array, name: str) -> Array:
     return array
 
 
-def _not_finite(name: str, values: Array) -> str | None:
+def _not_finite(name: str, values: Array, glance: bool) -> str | None:
     if values.dtype.kind != "f" or isinstance(values, np.memmap):
         return None
+    if glance and values.size > GLANCE:
+        few = values[:: -(-values.size // GLANCE)]
+        with np.errstate(all="ignore"):
+            if np.isfinite(few.sum()):
+                return None
     with np.errstate(all="ignore"):
         if np.isfinite(values.sum()):
             return None

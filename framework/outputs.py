@@ -152,7 +152,7 @@ class OutputScores(Scores):
         parts = [part for part in self.parts if part.loss is not None]
         return parts if len(parts) > 1 else []
 
-    def track(self, loss: Tensor, samples: int) -> None:
+    def track(self, loss: Tensor | float, samples: int) -> None:
         super().track(loss, samples)
         if self.loss is not None:
             for part, value in zip(self.parts, self.loss.last, strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 Logs = dict[str, Any]
@@ -74,13 +75,15 @@ class Progress:
             )
             self._due = self._began + DELAY
 
-    def step(self, logs: Logs) -> None:
-        """Count a batch. Draws at most ten times a second."""
+    def step(self, logs: Callable[[], Logs]) -> None:
+        """Count a batch. Draws at most ten times a second, and only then asks for the logs."""
         self._pending += 1
+        if self._bar is None:
+            return
         now = time.perf_counter()
         if now >= self._due:
             self._due = now + REDRAW
-            self._bar.set_postfix_str(format_logs(logs), refresh=False)
+            self._bar.set_postfix_str(format_logs(logs()), refresh=False)
             self._bar.update(self._pending)
             self._pending = 0
 

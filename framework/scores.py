@@ -121,9 +121,9 @@ class Scores:
         for metric in self.metrics:
             metric.reset_state()
 
-    def track(self, loss: Tensor, samples: int) -> None:
+    def track(self, loss: Tensor | float, samples: int) -> None:
         """Add the loss of a batch, which counts with the number of its samples."""
-        self.total.total += float(loss.data) * samples
+        self.total.total += float(loss.data if isinstance(loss, Tensor) else loss) * samples
         self.total.count += samples
 
     def update(self, y: Any, y_pred: Array, sample_weight: Any = None) -> None:

@@ -434,7 +434,7 @@ class Steps:
         scores.check(data.y, y_pred, len(data), output)
         for loss, predictions, named in scores.judged(y_pred, output):
             loss.check_predictions(predictions, named)
-        if found := data.not_finite():
+        if found := data.not_finite(glance=True):
             warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)
         if isinstance(source, BatchData):  # only its first batch was looked at
 

@@ -11,10 +11,11 @@ import numpy as np
 
 from .callbacks import CallbackList, History
 from .data import ArrayData, pack_x_y_sample_weight, weights_of_classes
-from .feeding import Rounds, data_for, validation_for
+from .feeding import Data, Rounds, data_for, validation_for
 from .interrupts import Interrupts
 from .outputs import Outputs, arrays_of
 from .progress import Progress
+from .repeating import Repeater
 from .scores import Logs, flat, numbers_of
 from .settings import check_verbose, count_of, refuse_unknown
 from .steps import Round, Steps
@@ -202,17 +203,22 @@ class Trainer(Steps):
         steps_taken = self.optimizer.iterations if self.optimizer is not None else 0
         logs: Logs | None = self.get_metrics_result() if done else None
         together, batch = self.steps_per_execution, done - 1
+        repeater = Repeater(self, "train", rounds.data, callbacks.watches_batches)
         for batch, parts in enumerate(rounds.round(epoch, steps_taken, done=done), start=done):
-            if batch % together == 0:
-                callbacks.on_train_batch_begin(batch, {})
-            logs = numbers_of(self.train_step(pack_x_y_sample_weight(*parts)), "train_step")
-            if (batch + 1) % together == 0:
-                callbacks.on_train_batch_end(batch, logs)
-            progress.step(logs)
-            if current.finite and not math.isfinite(logs.get("loss", 0.0)):
+            loss = repeater.judge(parts)
+            if loss is None:
+                if batch % together == 0:
+                    callbacks.on_train_batch_begin(batch, {})
+                logs = numbers_of(self.train_step(pack_x_y_sample_weight(*parts)), "train_step")
+                if (batch + 1) % together == 0:
+                    callbacks.on_train_batch_end(batch, logs)
+                loss = logs.get("loss", 0.0)
+                repeater.learn()
+            progress.step(self.get_metrics_result)
+            if current.finite and not math.isfinite(loss):
                 current.finite = False
                 progress.clear()
-                self._explain_loss(logs["loss"], epoch, batch)
+                self._explain_loss(loss, epoch, batch, rounds.data)
             interrupts.check()
             if self.stop_training:
                 break
@@ -234,13 +240,14 @@ class Trainer(Steps):
             return numbers_of(result, "get_metrics_result")
         return dict(logs)
 
-    def _explain_loss(self, loss: float, epoch: int, batch: int) -> None:
+    def _explain_loss(self, loss: float, epoch: int, batch: int, data: Data) -> None:
         rate = f" (it is {self.optimizer.learning_rate:g})" if self.optimizer is not None else ""
+        found = data.not_finite() if isinstance(data, ArrayData) else None
         warnings.warn(
-            f"The loss became {loss} in epoch {epoch + 1} at batch {batch + 1}. Likely causes: a "
-            f"learning rate that is too high{rate}; inputs that are not finite or not scaled "
-            "(divide pixels by 255); gradients that explode (optimizer with clipnorm=1.0). "
-            "gt.detect_anomaly() finds the op.",
+            f"{found + ' ' if found else ''}The loss became {loss} in epoch {epoch + 1} at batch "
+            f"{batch + 1}. Likely causes: a learning rate that is too high{rate}; inputs that are "
+            "not finite or not scaled (divide pixels by 255); gradients that explode (optimizer "
+            "with clipnorm=1.0). gt.detect_anomaly() finds the op.",
             stacklevel=4,
         )
 
@@ -304,18 +311,22 @@ class Trainer(Steps):
         before, self._round = self._round, Round()
         logs: Logs | None = None
         together, batch = self.steps_per_execution, -1
+        repeater = Repeater(self, "test", rounds.data, callbacks.watches_tests)
         try:
             self.reset_metrics()
             rounds.rewind()
             for batch, parts in enumerate(rounds.round()):
-                if batch % together == 0:
-                    callbacks.on_test_batch_begin(batch, {})
-                with no_grad():
-                    logs = numbers_of(self.test_step(pack_x_y_sample_weight(*parts)), "test_step")
-                if (batch + 1) % together == 0:
-                    callbacks.on_test_batch_end(batch, logs)
+                if repeater.judge(parts) is None:
+                    if batch % together == 0:
+                        callbacks.on_test_batch_begin(batch, {})
+                    with no_grad():
+                        done = self.test_step(pack_x_y_sample_weight(*parts))
+                    logs = numbers_of(done, "test_step")
+                    if (batch + 1) % together == 0:
+                        callbacks.on_test_batch_end(batch, logs)
+                    repeater.learn()
                 if progress is not None:
-                    progress.step(logs)
+                    progress.step(self.get_metrics_result)
                 if interrupts is not None:
                     interrupts.check()
                 if self.stop_evaluating:
@@ -364,13 +375,17 @@ class Trainer(Steps):
         try:
             progress.begin("Predict", rounds.steps)
             everyone.on_predict_begin({})
+            repeater = Repeater(self, "predict", data, everyone.watches_predictions)
             for batch, (part, _, _) in enumerate(rounds.round()):
-                everyone.on_predict_batch_begin(batch, {})
-                with no_grad():
-                    y_pred = arrays_of(self.predict_step(pack_x_y_sample_weight(part)))
-                gathered.add(y_pred)
-                everyone.on_predict_batch_end(batch, {"outputs": y_pred})
-                progress.step({})
+                done = repeater.run((part, None, None))
+                if done is None:
+                    everyone.on_predict_batch_begin(batch, {})
+                    with no_grad():
+                        y_pred = arrays_of(self.predict_step(pack_x_y_sample_weight(part)))
+                    everyone.on_predict_batch_end(batch, {"outputs": y_pred})
+                    repeater.learn()
+                gathered.add(y_pred if done is None else done[1])
+                progress.step(dict)
                 if self.stop_predicting:
                     break
             everyone.on_predict_end({})

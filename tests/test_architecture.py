@@ -32,7 +32,10 @@ TENSOR = (
     "tensor", "tape", "registry", "samples", "backward", "anomaly", "functional", "checkpoint",
     "tree", "random", "naming", "operators",
 )  # fmt: skip
-MODEL = ("model", "sequential", "training", "steps", "saving", "summary", "analysis", "cloning")
+MODEL = (
+    "model", "sequential", "training", "steps", "repeating", "saving", "summary", "analysis",
+    "cloning",
+)  # fmt: skip
 FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.

@@ -97,7 +97,8 @@ class CallbackList(Callback):
         model, params: passed on to them.
 
     Attributes:
-        watches_batches: whether anyone looks at the batches of `fit`, and so at their logs.
+        watches_batches, watches_tests, watches_predictions: whether anyone looks on between the
+            batches of `fit`, `evaluate` and `predict`.
         shows_progress: whether one of them shows it, so that `fit` need not.
 
     Raises:
@@ -119,12 +120,17 @@ class CallbackList(Callback):
         for hook in HOOKS:
             heard = [getattr(c, hook) for c in self.callbacks if _defines(c, hook)]
             setattr(self, hook, _all(heard) if heard else _nothing)
-        watched = ("on_train_batch_begin", "on_train_batch_end")
-        self.watches_batches = any(getattr(self, hook) is not _nothing for hook in watched)
+        self.watches_batches = self._hears("train")
+        self.watches_tests = self._hears("test")
+        self.watches_predictions = self._hears("predict")
         self.shows_progress = any(c.shows_progress for c in self.callbacks)
         if model is not None:
             self.set_model(model)
         self.set_params(params)
+
+    def _hears(self, what: str) -> bool:
+        hooks = (f"on_{what}_batch_begin", f"on_{what}_batch_end")
+        return any(getattr(self, hook) is not _nothing for hook in hooks)
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)

@@ -102,7 +102,7 @@ class ProgbarLogger(Callback):
         self._begin(f"Epoch {epoch + 1}/{self.params.get('epochs')}")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._progress.step(logs or {})
+        self._progress.step(lambda: logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._progress.end(logs or {})
@@ -119,7 +119,7 @@ class ProgbarLogger(Callback):
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if not self._fitting:
-            self._progress.step(logs or {})
+            self._progress.step(lambda: logs or {})
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         if not self._fitting:
@@ -129,7 +129,7 @@ class ProgbarLogger(Callback):
         self._begin("Predict")
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._progress.step({})
+        self._progress.step(dict)
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
         self._progress.close()

@@ -49,6 +49,7 @@ class Native:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.reason: str | None = None
+        self.last: Step | None = None  # the program that did the last batch, if one did
         self._steps: OrderedDict[Any, _Entry] = OrderedDict()
         self._graphs: dict[Any, _Known] = {}
 
@@ -109,6 +110,7 @@ class Native:
 
     def _inputs(self, x: Any) -> list[Array] | None:
         """The samples of each input, as programs take them."""
+        self.last = None
         topology = getattr(self.model, "_topology", None)
         if grad_mode.anomaly:
             return None
@@ -150,6 +152,7 @@ class Native:
                     row.loss.check(row.y, (len(xs[0]), *shape))
         ys, weights = ([_array(v) for v in values] for values in (targets, weights))
         if not step.has_islands:
+            self.last = step
             return step.outcome(xs, ys, weights)
         states = [(v, v.data.copy()) for v in self.model.non_trainable_variables]
         try:
