@@ -46,6 +46,24 @@ def test_adapting_to_many_samples_is_exact() -> None:
     np.testing.assert_allclose(layer.variance.data, data.var(axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "batches",
+    [
+        lambda: [X[:7], X[7:]],
+        lambda: iter([X[:1], X[1:30], X[30:]]),
+        lambda: ((x, None) for x in (X[:25], X[25:])),
+        lambda: gt.tensor(X),
+        lambda: X.tolist(),
+    ],
+)
+def test_adapting_to_batches_is_adapting_to_all(batches: Any) -> None:
+    one, other = layers.Normalization(dtype="float64"), layers.Normalization(dtype="float64")
+    one.adapt(X)
+    other.adapt(batches())
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
 def test_given_numbers_and_the_way_back() -> None:
     there = layers.Normalization(mean=[1, 2, 3], variance=[4, 9, 16])
     np.testing.assert_allclose(there(X).numpy(), (X - [1, 2, 3]) / [2, 3, 4], rtol=1e-5, atol=1e-6)
@@ -93,3 +111,5 @@ def test_what_is_refused() -> None:
         layers.Normalization(0).adapt(X)
     with pytest.raises(ValueError, match="cannot adapt to no samples"):
         layers.Normalization().adapt(X[:0])
+    with pytest.raises(ValueError, match="there is no batch"):
+        layers.Normalization().adapt(iter([]))

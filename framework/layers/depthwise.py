@@ -52,7 +52,7 @@ class Depthwise(SpatialLayer):
         self.bias_constraint = constraints.get(bias_constraint)
         self.bias: Any = None
 
-    def add_depthwise(self, input_shape: Any) -> int:
+    def add_depthwise(self, input_shape: Any, name: str) -> int:
         """Make the kernel, ``(k..., C, depth_multiplier)``; returns C times the multiplier."""
         channels = known_length(input_shape, self.channel_axis, "channels", self._where)
         self.depthwise_kernel = self.add_weight(
@@ -60,7 +60,7 @@ class Depthwise(SpatialLayer):
             self.depthwise_initializer,
             regularizer=self.depthwise_regularizer,
             constraint=self.depthwise_constraint,
-            name="depthwise_kernel",
+            name=name,
         )
         self.input_spec = self._spec(channels)
         return channels * self.depth_multiplier
@@ -192,7 +192,8 @@ class DepthwiseConv(Depthwise):
         )
 
     def build(self, input_shape: Any) -> None:
-        self.add_bias(self.add_depthwise(input_shape))
+        self.add_bias(self.add_depthwise(input_shape, "kernel"))
+        self.kernel = self.depthwise_kernel
 
     def move(self, inputs: Tensor) -> Tensor:
         return self.activated(self.depthwise(inputs))
@@ -270,7 +271,7 @@ class SeparableConv(Depthwise):
         self.pointwise_constraint = constraints.get(pointwise_constraint)
 
     def build(self, input_shape: Any) -> None:
-        between = self.add_depthwise(input_shape)
+        between = self.add_depthwise(input_shape, "depthwise_kernel")
         self.pointwise_kernel = self.add_weight(
             (*(1,) * self.rank, between, self.filters),
             self.pointwise_initializer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -96,27 +97,31 @@ class Normalization(Elementwise):
         """Take mean and variance from data, replacing what was there.
 
         Args:
-            data: an array of samples, shape (N, ...), of any numeric dtype.
+            data: an array of samples, shape (N, ...), of any numeric dtype; or batches of them, as
+                from a generator. Of a batch that is a tuple, as in ``(x, y)``, the first counts.
 
         Raises:
             ValueError: mean and variance were given, or there are no samples.
         """
         if self.given is not None:
             raise ValueError(f"{self._where} was given its mean and variance: it cannot adapt.")
-        array = data.data if isinstance(data, Tensor) else np.asarray(data)
-        if not array.size or not array.ndim:
-            raise ValueError(f"{self._where} cannot adapt to no samples: {array.shape}.")
-        self._prepare(array.shape)
-        others = tuple(i for i in range(array.ndim) if i not in self._axes)
-        mean = array.mean(axis=others, dtype=np.float64, keepdims=True)
-        variance = np.zeros(mean.shape)
-        for start in range(0, len(array), 1024):  # so that no copy of all data is made
-            variance += np.square(array[start : start + 1024] - mean).sum(
-                axis=others, keepdims=True
-            )
-        variance *= variance.size / array.size
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
+        for batch in _batches(data):
+            if not batch.size or not batch.ndim:
+                raise ValueError(f"{self._where} cannot adapt to no samples: {batch.shape}.")
+            self._prepare(batch.shape)
+            others = tuple(i for i in range(batch.ndim) if i not in self._axes)
+            own = batch.mean(axis=others, dtype=np.float64, keepdims=True)
+            new = batch.size // own.size
+            # Two sets of samples as one (Chan, Golub and LeVeque, 1979).
+            off, count = own - mean, count + new
+            squares = squares + np.square(batch - own).sum(axis=others, keepdims=True)
+            squares = squares + np.square(off) * (new * (count - new) / count)
+            mean = mean + off * (new / count)
+        if not count:
+            raise ValueError(f"{self._where} cannot adapt to no samples: there is no batch.")
         self.mean.assign(mean.reshape(self.mean.shape))
-        self.variance.assign(variance.reshape(self.variance.shape))
+        self.variance.assign((squares / count).reshape(self.variance.shape))
 
     def call(self, inputs: Tensor) -> Tensor:
         shape = tuple(n if i in self._axes else 1 for i, n in enumerate(inputs.shape))
@@ -135,6 +140,25 @@ class Normalization(Elementwise):
             "variance": variance,
             "invert": self.invert,
         }
+
+
+def _batches(data: Any) -> Iterator[np.ndarray]:
+    """Samples in batches: those of an array in some, so that no copy of all of it is made."""
+    given = list(data) if isinstance(data, (list, tuple)) else data
+    if isinstance(given, list) and not any(hasattr(_first(b), "shape") for b in given):
+        given = np.asarray(data)
+    if isinstance(given, (np.ndarray, Tensor)):
+        array = given.data if isinstance(given, Tensor) else given
+        starts = range(0, len(array), 1024) if array.ndim and array.size else [0]
+        given = (array[start : start + 1024] if array.ndim else array for start in starts)
+    for batch in given:
+        samples = _first(batch)
+        yield samples.data if isinstance(samples, Tensor) else np.asarray(samples)
+
+
+def _first(batch: Any) -> Any:
+    """The samples of a batch."""
+    return batch[0] if isinstance(batch, tuple) and batch else batch
 
 
 def _numbers(value: Any) -> Any:
