@@ -67,6 +67,7 @@ from .padding import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from .plain import deserialize, serialize
 from .pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -247,10 +248,12 @@ __all__ = [
     "add",
     "average",
     "concatenate",
+    "deserialize",
     "dot",
     "maximum",
     "minimum",
     "multiply",
+    "serialize",
     "subtract",
 ]
 

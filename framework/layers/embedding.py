@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import initializers, ops, regularizers
+from .. import constraints, initializers, ops, regularizers
 from ..serialization import register, serialize
 from ..tensor import Tensor
 from .arguments import positive
@@ -53,7 +53,7 @@ class Embedding(Layer):
         self.mask_zero = False
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = embeddings_constraint
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
         if weights is not None:
             self.build((None,))
             self.set_weights(weights if isinstance(weights, list) else [weights])
