@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .losses import as_loss
+from .losses.crossentropy import CrossentropyByShape
 from .metrics import Mean, Metric, as_metric
 from .tensor import Tensor
 
@@ -97,6 +98,8 @@ class Scores:
 
     def resolve(self, true: Shape, predicted: Shape) -> None:
         """Make the metrics, now that shapes of targets and predictions say what "accuracy" is."""
+        if isinstance(self.loss, CrossentropyByShape):
+            self.loss = self.loss.chosen(true, predicted)
         if len(self._metrics) == len(self._identifiers):
             return
         names: set[str] = set()

@@ -18,6 +18,7 @@ from .crossentropy import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
+    CrossentropyByShape,
     SparseCategoricalCrossentropy,
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -190,7 +191,13 @@ def get(identifier: Any) -> Any:
 
 
 def as_loss(identifier: Any) -> Loss:
-    """A `Loss` object for any identifier that `get` understands, as `compile` needs it."""
+    """A `Loss` object for any identifier that `get` understands, as `compile` needs it.
+
+    ``"crossentropy"`` or ``"ce"`` is the binary, sparse categorical or categorical one, whichever
+    fits the shapes of the data.
+    """
+    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+        return CrossentropyByShape(identifier)
     found = get(identifier)
     if isinstance(found, Loss):
         return found

@@ -72,6 +72,18 @@ def floating(values: Any, dtype: Any = None) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.astype(dtype)
 
 
+def by_shape(choices: tuple[Any, ...], true: Shape, predicted: Shape) -> Any:
+    """Which of three fits: for yes-or-no targets, for class numbers, for a value of each class.
+
+    Args:
+        choices: the three.
+        true, predicted: the shapes of targets and predictions.
+    """
+    if len(predicted) < 2 or predicted[-1] == 1:
+        return choices[0]
+    return choices[1 if len(true) < len(predicted) or true[-1] == 1 else 2]
+
+
 def registered(name: str, kind: str, package: str, known: Iterable[str]) -> Any:
     """What a user registered under `name`, or the error that nobody did, with near matches."""
     try:

@@ -14,7 +14,7 @@ import numpy as np
 from .. import ops
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
-from .base import EPSILON, Array
+from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
 from .checks import labels, one_hot, yes_or_no
 from .wrapping import FunctionLoss, loss_function
 
@@ -267,3 +267,22 @@ class CategoricalGeneralizedCrossEntropy(
         q: between cross-entropy (towards 0) and the mean absolute error (towards 1).
         reduction, name, dtype: as for `Loss`.
     """
+
+
+class CrossentropyByShape(Loss):
+    """What ``compile(loss="crossentropy")`` means before data shows what the targets are."""
+
+    def chosen(self, true: Shape, predicted: Shape) -> Loss:
+        """The cross-entropy for targets and predictions of these shapes."""
+        choices = (BinaryCrossentropy, SparseCategoricalCrossentropy, CategoricalCrossentropy)
+        return by_shape(choices, true, predicted)(name=self.name)
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return self.chosen(y_true.shape, y_pred.shape).call(y_true, y_pred)
+
+    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        loss = self.chosen(np.shape(array_of(y_true)), y_pred.shape)
+        return loss.compute(y_true, y_pred, sample_weight)
+
+    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
+        self.chosen(np.shape(array_of(y_true)), shape).check(y_true, shape, output)

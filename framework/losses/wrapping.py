@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..errors import unknown_name
 from ..serialization import lookup, register
+from ..signatures import bind, constructor
 from ..tensor import Tensor, as_tensor
 from .base import Loss, Shape, array_of, floating, match_ranks
 from .checks import Check
@@ -53,14 +53,19 @@ def loss_function(check: Check, takes_labels: bool = False) -> Callable[[Functio
         _, _, *settings = signature.parameters.values()
         form = Form(values, check, takes_labels, {p.name: p for p in settings})
 
+        defaults = {name: p.default for name, p in form.settings.items()}
+        required = {name for name, value in defaults.items() if value is inspect.Parameter.empty}
+        who = values.__name__
+
         @wraps(values)
-        def function(*args: Any, **kwargs: Any) -> Tensor:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            y_true, y_pred, *_ = bound.arguments.values()
-            chosen = {name: bound.arguments[name] for name in form.settings}
+        def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Tensor:
+            if args or not required <= kwargs.keys() <= defaults.keys():
+                chosen = bind(who, signature, (y_true, y_pred, *args), kwargs)
+                del chosen["y_true"], chosen["y_pred"]
+            else:  # as usual, and faster
+                chosen = {**defaults, **kwargs}
             y_pred = floating(y_pred)
-            check(values.__name__, array_of(y_true), y_pred.shape, "y_pred", chosen)
+            check(who, array_of(y_true), y_pred.shape, "y_pred", chosen)
             y_true = form.targets(y_true, y_pred.dtype)
             return values(*form.matched(y_true, y_pred), **chosen)
 
@@ -136,24 +141,16 @@ class FunctionLoss(LossFunctionWrapper):
         values: dict[str, Any] = {name: p.default for name, p in settings.items()}
         values |= {"reduction": "sum_over_batch_size", "name": called or of.__name__}
         values |= {"dtype": None, **(defaults or {})}
-        order = arguments or (*settings, *COMMON)
-        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        signature = inspect.Signature(
-            [inspect.Parameter(name, kind, default=values[name]) for name in order]
-        )
 
-        def __init__(self: FunctionLoss, *args: Any, **kwargs: Any) -> None:
-            given = _bound(type(self).__name__, signature, args, kwargs)
+        def fill(self: FunctionLoss, given: dict[str, Any]) -> None:
             common = {name: given.pop(name) for name in COMMON}
             _check_settings(type(self).__name__, given)
             LossFunctionWrapper.__init__(self, FORMS[of].values, **common, **given)
             self.__dict__.update(given)
 
-        owner = inspect.Parameter("self", kind)
-        __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[owner, *signature.parameters.values()]
+        cls.__init__ = constructor(  # type: ignore[method-assign]
+            arguments or (*settings, *COMMON), values, fill
         )
-        cls.__init__ = __init__  # type: ignore[method-assign]
         cls.function = staticmethod(of)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -169,23 +166,6 @@ class FunctionLoss(LossFunctionWrapper):
 
     def get_config(self) -> dict[str, Any]:
         return {**Loss.get_config(self), **self._arguments}
-
-
-def _bound(
-    who: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """Arguments by name; what the signature has not is named with its nearest match."""
-    for name in kwargs:
-        if name not in signature.parameters:
-            raise TypeError(str(unknown_name(f"argument of {who}", name, signature.parameters)))
-    try:
-        bound = signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(
-            f"{who}: {error}. Its arguments: {', '.join(signature.parameters)}."
-        ) from None
-    bound.apply_defaults()
-    return dict(bound.arguments)
 
 
 def _check_settings(who: str, given: dict[str, Any]) -> None:

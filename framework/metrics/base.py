@@ -1,0 +1,247 @@
+"""What every metric is, and the running sum and mean that most of them are.
+
+Metrics work on plain arrays; nothing here is taped.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import initializers
+from ..errors import ShapeError
+from ..losses.base import Loss, aligned, array_of, match_ranks
+from ..losses.wrapping import FORMS
+from ..naming import snake_case
+from ..serialization import lookup, register
+from ..variable import Variable
+
+Array = np.ndarray
+Shape = tuple[int, ...]
+
+_sum = np.add.reduce  # np.sum without its detours
+
+
+class Metric(ABC):
+    """Base of all metrics. A subclass defines `update_state` and `result`.
+
+    State is made by `add_variable`, and set to zero by `reset_state`; a subclass that keeps its
+    state otherwise defines its own `reset_state`.
+
+    Args:
+        dtype: what the state is kept in, ``"float32"`` by default. Metrics of the package count in
+            float64, whatever it says.
+        name: the key in the logs. Default: the class's name in snake case.
+
+    Attributes:
+        direction: ``"up"`` if more is better, ``"down"`` if less is, None if that is not known.
+    """
+
+    direction: str | None = None
+
+    def __init__(self, dtype: Any = None, name: str | None = None) -> None:
+        self.name = name or snake_case(type(self).__name__)
+        self._dtype = None if dtype is None else np.dtype(dtype).name
+        self._variables: list[Variable] = []
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    @property
+    def dtype(self) -> str:
+        return self._dtype or "float32"
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What `add_variable` made."""
+        return list(self._variables)
+
+    def add_variable(
+        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: Any = None
+    ) -> Variable:
+        """A state of this metric.
+
+        Args:
+            shape: of the array.
+            initializer: a name or an `Initializer`. Default: zeros.
+            dtype: default: that of the metric.
+            name: of the variable.
+        """
+        initial = initializers.get(initializer or "zeros")(tuple(shape))
+        variable = Variable(initial, dtype or self.dtype, trainable=False, name=name)
+        self._variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    @abstractmethod
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Add a batch."""
+
+    @abstractmethod
+    def result(self) -> Any:
+        """The value over everything since `reset_state`: a number, an array, or a dict of them."""
+
+    def reset_state(self) -> None:
+        """Forget every batch."""
+        for variable in self._variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a batch and return the value so far."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make this metric again."""
+        config = {"name": self.name}
+        return config if self._dtype is None else {**config, "dtype": self._dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        """A metric from what `get_config` returned."""
+        return cls(**config)
+
+
+@register("metrics")
+class Mean(Metric):
+    """The weighted mean of values. What has more than one axis counts with its mean per sample."""
+
+    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.reset_state()
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of shape (N, ...) or a single one, with weights of their first axes.
+
+        Raises:
+            ShapeError: the weights do not fit the values.
+        """
+        values = array_of(values)
+        if sample_weight is None:
+            count = len(values) if values.ndim else 1
+            if values.size:  # each sample counts with the mean of its own values
+                total = np.count_nonzero(values) if values.dtype == bool else _total(values)
+                self.total += total * count / values.size
+            self.count += count
+            return
+        values, weights = _with_weights(values, sample_weight, np.mean, self.name)
+        self.total += _total(_after(values * weights, 1, np.mean))
+        self.count += _total(_after(weights, 1, np.mean))
+
+    def result(self) -> float:
+        return self.total / self.count if self.count else 0.0
+
+    def reset_state(self) -> None:
+        self.total = 0.0
+        self.count: float = 0
+
+
+@register("metrics")
+class Sum(Metric):
+    """The weighted sum of values."""
+
+    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+        super().__init__(dtype, name)
+        self.reset_state()
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add values of shape (N, ...) or a single one, with weights of their first axes.
+
+        Raises:
+            ShapeError: the weights do not fit the values.
+        """
+        values = array_of(values)
+        if sample_weight is not None:
+            values, weights = _with_weights(values, sample_weight, np.sum, self.name)
+            values = values * weights
+        self.total += _total(values)
+
+    def result(self) -> float:
+        return self.total
+
+    def reset_state(self) -> None:
+        self.total = 0.0
+
+
+def _total(values: Array) -> float:
+    return float(_sum(values, axis=None, dtype=np.float64))
+
+
+def _after(values: Array, axes: int, reduce: Callable[..., Any]) -> Array:
+    """Values reduced over all axes but the first few."""
+    return reduce(values, axis=tuple(range(axes, values.ndim))) if values.ndim > axes else values
+
+
+def _with_weights(
+    values: Array, sample_weight: Any, reduce: Callable[..., Any], name: str
+) -> tuple[Array, Array]:
+    """Values reduced to the axes that their weights have, and a weight for each of these."""
+    values, weights = match_ranks(values, array_of(sample_weight).astype(np.float64))
+    axes = weights.ndim
+    values, weights = aligned(values, weights, f"{name}: ")
+    values = _after(values, axes, reduce).astype(np.float64)
+    return values, np.broadcast_to(weights.reshape(weights.shape[: values.ndim]), values.shape)
+
+
+@register("metrics")
+class MeanMetricWrapper(Mean):
+    """The mean of what ``fn(y_true, y_pred, **kwargs)`` says of each sample."""
+
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
+        own = fn.name if isinstance(fn, Loss) else getattr(fn, "__name__", type(fn).__name__)
+        super().__init__(name or own, dtype)
+        self._fn = fn
+        self._arguments = kwargs
+        if self.direction is None and (isinstance(fn, Loss) or fn in FORMS):
+            self.direction = "down"
+
+    def update_state(  # type: ignore[override]
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        """Add a batch: targets and predictions of shape (N, ...), and a weight for each sample."""
+        values = self._fn(array_of(y_true), array_of(y_pred), **self._arguments)
+        super().update_state(values, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "fn": self._fn, **self._arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Metric:
+        fn = config.get("fn")
+        return cls(**({**config, "fn": lookup(fn, "metric")} if isinstance(fn, str) else config))
+
+
+def same_shape(name: str, y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Both as arrays of one shape, where a last axis of 1 may be missing.
+
+    Raises:
+        ShapeError: they have different shapes.
+    """
+    y_true, y_pred = array_of(y_true), array_of(y_pred)
+    if y_true.shape != y_pred.shape:
+        true, predicted = y_true.shape, y_pred.shape
+        y_true, y_pred = match_ranks(y_true, y_pred)
+        if y_true.shape != y_pred.shape:
+            raise ShapeError(
+                f"{name} compares arrays of one shape, received targets {true} and predictions "
+                f"{predicted}.{_fix(true, predicted)}"
+            )
+    return y_true, y_pred
+
+
+def _fix(true: Shape, predicted: Shape) -> str:
+    """The likely fix for targets of another shape."""
+    if true in (predicted[:-1], (*predicted[:-1], 1)):
+        return (
+            " The targets look like class numbers: use a sparse metric, or "
+            f"gt.utils.to_categorical(y, {predicted[-1]})."
+        )
+    if predicted in (true[:-1], (*true[:-1], 1)):
+        return " The targets look like one-hot rows: use y.argmax(axis=-1)."
+    return ""

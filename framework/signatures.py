@@ -1,0 +1,54 @@
+"""Constructors made from tables: arguments in an order, with defaults, and errors in words."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .errors import unknown_name
+
+
+def bind(
+    who: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Arguments by their names, with defaults for those that are missing.
+
+    Raises:
+        TypeError: an argument that the signature has not, with its nearest match; or too many.
+    """
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise TypeError(str(unknown_name(f"argument of {who}", name, signature.parameters)))
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError as error:
+        known = ", ".join(signature.parameters)
+        raise TypeError(f"{who}: {error}. Its arguments: {known}.") from None
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def constructor(
+    order: Iterable[str], defaults: dict[str, Any], fill: Callable[[Any, dict[str, Any]], None]
+) -> Any:
+    """An ``__init__`` with these arguments, which hands them to `fill` by name.
+
+    Args:
+        order: the names of the arguments.
+        defaults: of all of them; ``inspect.Parameter.empty`` where there is none.
+        fill: called with the object and its arguments.
+    """
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    signature = inspect.Signature(
+        [inspect.Parameter(name, kind, default=defaults[name]) for name in order]
+    )
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        fill(self, bind(type(self).__name__, signature, args, kwargs))
+
+    owner = inspect.Parameter("self", kind)
+    __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[owner, *signature.parameters.values()]
+    )
+    return __init__
