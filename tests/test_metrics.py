@@ -165,22 +165,160 @@ def test_names_and_aliases() -> None:
         gt.metrics.get(1)
 
 
-@pytest.mark.parametrize(
-    "metric",
-    [
-        gt.metrics.BinaryAccuracy(threshold=0.25, name="b"),
-        gt.metrics.TopKCategoricalAccuracy(k=2),
-        gt.metrics.SparseTopKCategoricalAccuracy(k=4),
-        gt.metrics.CategoricalAccuracy(),
-        gt.metrics.MeanAbsoluteError(),
-        gt.metrics.Mean("m"),
-    ],
-    ids=lambda metric: type(metric).__name__,
-)
-def test_configuration_makes_the_same_metric(metric: gt.metrics.Metric) -> None:
-    again = gt.metrics.get(gt.saving.serialize(metric))
+#: A metric of every class, with settings that are not the defaults.
+EVERY: list[gt.metrics.Metric] = [
+    gt.metrics.BinaryAccuracy(threshold=0.25, name="b"),
+    gt.metrics.TopKCategoricalAccuracy(k=2),
+    gt.metrics.SparseTopKCategoricalAccuracy(k=4, from_sorted_ids=True),
+    gt.metrics.Mean("m", dtype="float64"),
+    gt.metrics.Sum(),
+    gt.metrics.Precision([0.2, 0.6], class_id=1),
+    gt.metrics.Recall(top_k=2),
+    gt.metrics.SensitivityAtSpecificity(0.5, num_thresholds=20),
+    gt.metrics.SpecificityAtSensitivity(0.5, class_id=1),
+    gt.metrics.PrecisionAtRecall(0.4),
+    gt.metrics.RecallAtPrecision(0.4, name="r"),
+    gt.metrics.AUC(50, "PR", "majoring", multi_label=True, label_weights=[1, 2, 0, 1, 1, 1]),
+    gt.metrics.AUC(thresholds=[0.5, 0.2], from_logits=True),
+    gt.metrics.F1Score("macro", 0.4),
+    gt.metrics.FBetaScore(beta=2.0),
+    gt.metrics.IoU(6, [1, 2], ignore_class=0, sparse_y_true=False, sparse_y_pred=False, axis=1),
+    gt.metrics.MeanIoU(6, dtype="float32", sparse_y_true=False, sparse_y_pred=False),
+    gt.metrics.BinaryIoU([1], 0.3),
+    gt.metrics.OneHotIoU(6, [2]),
+    gt.metrics.OneHotMeanIoU(6, ignore_class=2),
+    gt.metrics.R2Score(None, 2),
+    gt.metrics.CosineSimilarity(axis=0),
+    gt.metrics.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
+    gt.metrics.SparseCategoricalCrossentropy(ignore_class=1),
+    *(
+        getattr(gt.metrics, name)()
+        for name in [
+            "Accuracy",
+            "CategoricalAccuracy",
+            "SparseCategoricalAccuracy",
+            "TruePositives",
+            "TrueNegatives",
+            "FalsePositives",
+            "FalseNegatives",
+            "MeanSquaredError",
+            "RootMeanSquaredError",
+            "MeanAbsoluteError",
+            "MeanAbsolutePercentageError",
+            "MeanSquaredLogarithmicError",
+            "LogCoshError",
+            "Poisson",
+            "KLDivergence",
+            "PearsonCorrelation",
+            "ConcordanceCorrelation",
+            "Hinge",
+            "SquaredHinge",
+            "CategoricalHinge",
+            "CategoricalCrossentropy",
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("metric", EVERY, ids=lambda metric: type(metric).__name__)
+def test_configuration_makes_the_same_metric(
+    metric: gt.metrics.Metric, data: dict[str, Array]
+) -> None:
+    again = gt.metrics.get(gt.metrics.serialize(metric))
     assert type(again) is type(metric)
     assert again.get_config() == metric.get_config()
+    name = type(metric).__name__
+    y, p = data["one_hot"], data["p"]
+    if "Sparse" in name or name == "Accuracy":
+        y, p = data["labels"], data["labels"][:, None] if "Sorted" in name else data["p"]
+    if name == "Accuracy":
+        p = data["labels"] // 2
+    given = (p,) if name in ("Mean", "Sum") else (y, p)
+    first = metric(*given)
+    np.testing.assert_array_equal(again(*given), first)
+    metric.reset_state()
+    np.testing.assert_array_equal(metric(*given), first)
+
+
+def test_every_class_is_among_those_tested() -> None:
+    classes = {n for n in gt.metrics.__all__ if n[0].isupper()}
+    assert classes - {"Metric", "MeanMetricWrapper", "FunctionMetric"} == {
+        type(metric).__name__ for metric in EVERY
+    }
+
+
+def test_metric_of_ones_own_keeps_its_state_in_variables() -> None:
+    class Longest(gt.metrics.Metric):
+        def __init__(self, name: str = "longest", **kwargs: Any) -> None:
+            super().__init__(name=name, **kwargs)
+            self.error = self.add_weight(name="error")
+            self.count = self.add_variable(shape=(), initializer="zeros", name="count")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.error.assign(gt.ops.maximum(self.error, gt.ops.max(gt.ops.abs(y_true - y_pred))))
+            self.count.assign_add(len(y_true))
+
+        def result(self) -> Any:
+            return self.error
+
+    metric = Longest(dtype="float64")
+    assert metric(np.zeros(3), np.array([1.0, -4.0, 2.0])).item() == 4
+    assert [v.name for v in metric.variables] == ["error", "count"]
+    assert metric.count.item() == 3 and metric.error.dtype == np.float64
+    metric.reset_state()
+    assert metric.result().item() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "p", "expected"),
+    [
+        ("Accuracy", [1, 2, 3], [1, 0, 3], 2 / 3),
+        ("RootMeanSquaredError", [[0.0], [0.0]], [[3.0], [1.0]], np.sqrt(5)),
+        ("MeanAbsolutePercentageError", [[2.0, 4.0]], [[1.0, 5.0]], 37.5),
+        ("LogCoshError", [[0.0]], [[1.0]], np.log(np.cosh(1))),
+        ("CosineSimilarity", [[3.0, 4.0]], [[4.0, 3.0]], 0.96),
+        ("PearsonCorrelation", [[1.0, 2.0, 3.0]], [[2.0, 4.0, 6.0]], 1.0),
+        ("ConcordanceCorrelation", [[0.0, 2.0]], [[1.0, 3.0]], 2 / 3),
+        ("R2Score", [[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]], 0.5),
+        ("SquaredHinge", [[-1, 1]], [[0.5, 0.5]], 1.25),
+        ("BinaryCrossentropy", [[1.0]], [[0.5]], np.log(2)),
+    ],
+)
+def test_value_by_hand(name: str, y: Any, p: Any, expected: float) -> None:
+    metric = getattr(gt.metrics, name)()
+    assert metric(np.array(y), np.array(p)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ignored_labels_count_as_in_keras() -> None:
+    p = np.array([[0.5, 0.5], [0.25, 0.75]])
+    for weights, expected in [(None, np.log(2) / 2), (np.ones(2), np.log(2))]:
+        metric = gt.metrics.SparseCategoricalCrossentropy(ignore_class=-1)
+        metric.update_state(np.array([0, -1]), p, weights)
+        assert metric.result() == pytest.approx(expected)
+
+
+def test_r2_score_by_output_and_adjusted() -> None:
+    y = np.array([[1.0, 0.0], [2.0, 0.0], [3.0, 4.0]])
+    p = np.array([[1.0, 1.0], [2.0, 1.0], [4.0, 3.0]])
+    each = gt.metrics.R2Score(None)(y, p)
+    np.testing.assert_allclose(each, [0.5, 1 - 3 / (32 / 3)])
+    adjusted = gt.metrics.R2Score(num_regressors=2)(y, p)
+    assert adjusted == pytest.approx(1 - (1 - each.mean()) * 5 / 3)
+    with pytest.warns(UserWarning, match="more than 7 values"):
+        gt.metrics.R2Score(num_regressors=6)(y, p)
+
+
+def test_names_that_need_arguments_or_miss_something_say_so() -> None:
+    with pytest.raises(ValueError, match=r"MeanIoU needs arguments.*gt\.metrics\.MeanIoU"):
+        gt.metrics.get("mean_io_u")
+    with pytest.raises(TypeError, match=r"argument of BinaryAccuracy 'treshold'.*'threshold'"):
+        gt.metrics.BinaryAccuracy(treshold=0.2)
+    with pytest.raises(ValueError, match="class_aggregation 'mean'"):
+        gt.metrics.R2Score("mean")
+    with pytest.raises(gt.errors.ShapeError, match=r"one-hot targets: use top_k_cat"):
+        gt.metrics.SparseTopKCategoricalAccuracy()(np.eye(3), np.eye(3))
+    with pytest.raises(gt.errors.ShapeError, match=r"class numbers: use a sparse metric"):
+        gt.metrics.MeanSquaredError()(np.zeros(3), np.eye(3))
 
 
 def test_function_of_arrays_is_a_metric() -> None:

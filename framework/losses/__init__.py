@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..serialization import custom_object_scope, serialize
+from ..serialization import custom_object_scope
 from ..serialization import deserialize as _deserialize
+from ..serialization import serialize as _serialize
 from .base import Loss, registered
 from .crossentropy import (
     BinaryCrossentropy,
@@ -148,18 +149,27 @@ __all__ = [
 ]
 
 
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def serialize(loss: Any) -> Any:
+    """A loss or a loss function as plain data: see `deserialize`.
+
+    Raises:
+        TypeError: there is no way to write it down.
+    """
+    return _serialize(loss)
+
+
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The loss or function that `serialize` wrote down.
 
     Args:
-        config: the name of a function, or ``{"class_name": ..., "config": ...}``.
+        name: the name of a function, or ``{"class_name": ..., "config": ...}``.
         custom_objects: classes and functions of your own by name.
 
     Raises:
         ValueError: an unknown name, or no configuration.
     """
     with custom_object_scope(custom_objects):
-        return get(config) if isinstance(config, str) else _deserialize(config, "loss", "losses")
+        return get(name) if isinstance(name, str) else _deserialize(name, "loss", "losses")
 
 
 def get(identifier: Any) -> Any:

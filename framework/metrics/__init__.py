@@ -26,8 +26,9 @@ from ..losses.regression import (
     mean_squared_logarithmic_error,
     poisson,
 )
-from ..serialization import custom_object_scope, serialize, spellings
+from ..serialization import custom_object_scope, spellings
 from ..serialization import deserialize as _deserialize
+from ..serialization import serialize as _serialize
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -222,6 +223,15 @@ __all__ = [
     "squared_hinge",
     "top_k_categorical_accuracy",
 ]
+
+
+def serialize(metric: Any) -> Any:
+    """A metric or a function as plain data: see `deserialize`.
+
+    Raises:
+        TypeError: there is no way to write it down.
+    """
+    return _serialize(metric)
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

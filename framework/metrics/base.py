@@ -60,14 +60,20 @@ class Metric(ABC):
         return list(self._variables)
 
     def add_variable(
-        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: Any = None
+        self,
+        shape: Any,
+        initializer: Any,
+        dtype: Any = None,
+        aggregation: str | None = "sum",
+        name: str | None = None,
     ) -> Variable:
         """A state of this metric.
 
         Args:
             shape: of the array.
-            initializer: a name or an `Initializer`. Default: zeros.
+            initializer: a name or an `Initializer`; None: zeros.
             dtype: default: that of the metric.
+            aggregation: accepted for Keras's sake; there is one process.
             name: of the variable.
         """
         initial = initializers.get(initializer or "zeros")(tuple(shape))
@@ -75,7 +81,15 @@ class Metric(ABC):
         self._variables.append(variable)
         return variable
 
-    add_weight = add_variable
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """`add_variable`, a single number by default."""
+        return self.add_variable(shape, initializer, dtype, name=name)
 
     @abstractmethod
     def update_state(self, *args: Any, **kwargs: Any) -> None:
