@@ -26,10 +26,15 @@ from .cloning import clone_model
 from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from .gradcheck import GradientError, gradcheck
 from .gradient_tape import GradientTape
-from .layers import Input
+from .initializers import Initializer
+from .layers import Input, InputSpec, Layer
+from .losses import Loss
+from .metrics import Metric
 from .model import Model
+from .optimizers import Optimizer
 from .proof import prove
 from .registry import composite, op
+from .regularizers import Regularizer
 from .samples import Sample
 from .saving import load_model
 from .sequential import Sequential
@@ -53,8 +58,15 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "GradientError",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
+    "Regularizer",
     "Sample",
     "Sequential",
     "Tensor",

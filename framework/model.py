@@ -313,14 +313,15 @@ class Model(Trainer, Layer):
         """
         saving.save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Overwrite the weights with those in a file that `save_weights` or `save` wrote.
 
         Args:
             filepath: of the file.
+            skip_mismatch: whether weights that do not fit are left as they are, with a warning.
 
         Raises:
             ValueError: a weight is missing, unexpected or of another shape (all are listed), or the
                 file is damaged; nothing is changed.
         """
-        saving.load_weights(self, filepath)
+        saving.load_weights(self, filepath, skip_mismatch)

@@ -8,6 +8,7 @@ optimizer, so that training goes on where it was.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -69,7 +70,10 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True) -> None:
 
 
 def load_model(
-    filepath: Path, custom_objects: dict[str, Any] | None = None, compile: bool = True
+    filepath: Path,
+    custom_objects: dict[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
 ) -> Any:
     """The model in a file that `Model.save` wrote.
 
@@ -78,6 +82,7 @@ def load_model(
         custom_objects: classes and functions of your own, by the names in the file, unless they are
             registered with ``gt.saving.register_keras_serializable()``.
         compile: whether to compile it as it was, with the state of its optimizer.
+        safe_mode: accepted as Keras takes it; a file can never run code of its own.
 
     Raises:
         ValueError: the file is damaged, or names a class that is not known.
@@ -118,14 +123,14 @@ def save_weights(model: Any, filepath: Path, overwrite: bool = True) -> None:
     )
 
 
-def load_weights(model: Any, filepath: Path) -> None:
+def load_weights(model: Any, filepath: Path, skip_mismatch: bool = False) -> None:
     """Overwrite the weights of a model; see `Model.load_weights`."""
     weights = _named_weights(model)
     with archive.opened(filepath) as file:
         if file.config.get("kind") == "model":
             # A model's file also has the states of random number generators.
             weights = model.named_variables()
-        matched = list(_matched(file, weights))
+        matched = _matched(file, weights, skip_mismatch)
     for variable, array in matched:
         variable.assign(array)
 
@@ -140,13 +145,20 @@ def _named_weights(model: Any) -> dict[str, Variable]:
     return {k: v for k, v in model.named_variables().items() if id(v) in weights}
 
 
-def _matched(file: Archive, variables: dict[str, Variable]) -> list[tuple[Variable, np.ndarray]]:
-    """Every variable with its array, once all of them have been checked against their headers."""
+def _matched(
+    file: Archive, variables: dict[str, Variable], skip_mismatch: bool = False
+) -> list[tuple[Variable, np.ndarray]]:
+    """Every variable with its array, once all of them have been checked against their headers.
+
+    Those that do not fit are an error, or (`skip_mismatch`) a warning.
+    """
     stored = {
         k.removeprefix(_VARIABLES): h for k, h in file.headers.items() if k.startswith(_VARIABLES)
     }
-    wrong = []
+    wrong: list[str] = []
+    fitting = dict(variables)
     for key, variable in variables.items():
+        before = len(wrong)
         header = stored.get(key)
         if header is None:
             wrong.append(f"{key} ({variable.path}) is not in the file")
@@ -156,10 +168,15 @@ def _matched(file: Archive, variables: dict[str, Variable]) -> list[tuple[Variab
             )
         elif header.dtype != variable.dtype:
             wrong.append(f"{key} ({variable.path}) is {variable.dtype}, in the file {header.dtype}")
+        if len(wrong) > before:
+            del fitting[key]
     wrong += [f"{key} is in the file only" for key in stored if key not in variables]
     if wrong:
-        raise ValueError(f"{file.name!r} does not fit the model:\n  " + "\n  ".join(wrong))
-    return [(v, file.array(_VARIABLES + k)) for k, v in variables.items()]
+        message = f"{file.name!r} does not fit the model:\n  " + "\n  ".join(wrong)
+        if not skip_mismatch:
+            raise ValueError(message)
+        warnings.warn(f"Left out, as {message}", stacklevel=4)
+    return [(v, file.array(_VARIABLES + k)) for k, v in fitting.items()]
 
 
 @contextmanager

@@ -294,3 +294,18 @@ def test_links_and_permissions_stay(tmp_path):
     assert link.is_symlink()
     assert target.stat().st_mode & 0o777 == 0o640
     assert gt.load_model(target).built
+
+
+def test_weights_that_do_not_fit_can_be_skipped(tmp_path):
+    path = tmp_path / "weights"
+    make = lambda units: gt.Sequential(  # noqa: E731
+        [gt.Input((3,)), Dense(4, name="same"), Dense(units, name="other")]
+    )
+    source, model = make(2), make(5)
+    source.save_weights(path)
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match=r"shape \(4, 5\), in the file \(4, 2\)"):
+        model.load_weights(path, skip_mismatch=True)
+    after = model.get_weights()
+    assert np.array_equal(after[0], source.get_weights()[0])
+    assert np.array_equal(after[2], before[2])

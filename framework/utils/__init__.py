@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import as_array, pack_x_y_sample_weight, unpack_x_y_sample_weight
 from ..dataset import PyDataset
+from ..naming import reset_names
 from ..random import check_seed, set_seed
 from ..saving import (
     CustomObjectScope,
@@ -34,6 +35,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_registered_name",
@@ -58,6 +60,15 @@ __all__ = [
 Sequence = PyDataset  # its old name in Keras
 
 Array = np.ndarray
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Number the names of layers from the start again, as in a new process.
+
+    Args:
+        free_memory: accepted as Keras takes it; what nobody refers to is freed at once.
+    """
+    reset_names()
 
 
 def set_random_seed(seed: int) -> None:
