@@ -227,6 +227,25 @@ def test_totals_add_lanes_to_memory(columns: int) -> None:
     np.testing.assert_allclose(out, exact, rtol=0, atol=4 * np.sqrt(SHARD) * 1.2e-7 * 4)
 
 
+@pytest.mark.parametrize("rows", [1, 3, TILE_ROWS])
+def test_taps_share_what_they_are_multiplied_by(rows: int) -> None:
+    x = _RNG.normal(size=(2, rows + 1, SHARD)).astype(np.float32)
+    y = _RNG.normal(size=(2, SHARD)).astype(np.float32)
+    out = np.ones((rows, 2), np.float32)
+
+    @kernel
+    def product(a):  # type: ignore[no-untyped-def]
+        tile = tiles.tile_zero(rows)
+        for k in range(2):
+            tile = tiles.tile_taps(tile, a[1], k * (rows + 1) * SHARD, SHARD, a[2], k * SHARD)
+        tiles.tile_sums(tile, a[0], 0, 2)
+
+    product([v.ctypes.data for v in (out, x, y)])
+    exact = np.ones((rows, 2))
+    exact[:, 0] += np.einsum("krn,kn->r", x[:, :rows].astype(np.float64), y)
+    np.testing.assert_allclose(out, exact, rtol=0, atol=4 * np.sqrt(2 * SHARD) * 1.2e-7 * 4)
+
+
 def _in_another_process(code: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code],
