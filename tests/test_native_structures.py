@@ -382,10 +382,19 @@ def test_structures_are_the_same_bits_for_any_number_of_threads(name: str) -> No
 
 
 def test_the_two_cards_of_alexnet_are_native() -> None:
-    model = gt.models.AlexNet(
-        (67, 67, 3), classes=10, groups=2, normalization=False, width=1 / 16, dropout=0
-    )
-    assert {why for _, why in program.reasons(model, (67, 67, 3))} == {None}
+    models = []
+    for _ in range(2):
+        gt.utils.set_random_seed(0)
+        models.append(gt.models.AlexNet((67, 67, 3), classes=10, groups=2, width=1 / 16))
+        models[-1].compile(gt.optimizers.SGD(1e-3), "sparse_categorical_crossentropy")
+    native, eager = models
+    assert {why for _, why in program.reasons(native, (67, 67, 3))} == {None}
+    eager._native = False
+    for seed in range(3):
+        x, y = _batch(native, 3, seed)
+        expected = eager.train_on_batch(x, y)
+        assert native.train_on_batch(x, y) == pytest.approx(expected, rel=1e-4)
+    assert native._native.reason is None
 
 
 def test_normalization_that_adapts_again_is_noticed() -> None:

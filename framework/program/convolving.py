@@ -102,15 +102,13 @@ class Convolution:
 
     def _x(self, slice_: int, group: int) -> int:
         """Where a group of channels begins in a slice of x."""
-        return (slice_ * self.image[1] * self.image[2] * self.channels + group * self.each[0]) * (
-            SHARD
-        )
+        pixels = slice_ * self.image[1] * self.image[2]
+        return (pixels * self.channels + group * self.each[0]) * SHARD
 
     def _y(self, slice_: int, group: int) -> int:
         """Where a group of filters begins in a slice of the output."""
-        return (slice_ * self.pixels[1] * self.pixels[2] * self.filters + group * self.each[1]) * (
-            SHARD
-        )
+        pixels = slice_ * self.pixels[1] * self.pixels[2]
+        return (pixels * self.filters + group * self.each[1]) * SHARD
 
     def _meetings(self) -> list[Meetings]:
         """For each slice of the output what it sums: slices of x, and the taps between."""
