@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
-from .serialization import resolve, serialize
+from .serialization import deserializer, resolve, serialize
 from .tensor import Tensor, as_tensor
 
 Activation = Callable[[Any], Tensor]
@@ -34,15 +34,6 @@ globals().update(_table)
 __all__ = ["deserialize", "get", "serialize", *sorted(_table)]
 
 
-def deserialize(config: Any) -> Activation:
-    """The activation that `serialize` wrote down.
-
-    Raises:
-        ValueError: it is not the name of one.
-    """
-    return get(config)
-
-
 def get(identifier: Any) -> Activation:
     """The function meant by a name (``"tanh"``), a configuration, or the function itself.
 
@@ -54,3 +45,6 @@ def get(identifier: Any) -> Activation:
     return (
         linear if identifier is None else resolve(identifier, "activation", "activations", _table)
     )
+
+
+deserialize = deserializer(get)

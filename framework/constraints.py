@@ -9,7 +9,7 @@ import numpy as np
 
 from . import ops
 from .errors import ShapeError
-from .serialization import register, resolve, serialize, spellings
+from .serialization import deserializer, register, resolve, serialize, spellings
 from .tape import no_grad
 from .tensor import Tensor, as_tensor
 from .variable import Variable
@@ -151,13 +151,7 @@ def get(identifier: Any) -> Any:
     return resolve(identifier, "constraint", "constraints", _table)
 
 
-def deserialize(config: Any) -> Any:
-    """The constraint that `serialize` wrote down.
-
-    Raises:
-        ValueError: it is no configuration of a constraint.
-    """
-    return get(config)
+deserialize = deserializer(get)
 
 
 def constrain(variables: Iterable[Variable]) -> None:

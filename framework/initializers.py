@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import random
-from .serialization import register, resolve, serialize, spellings
+from .serialization import deserializer, register, resolve, serialize, spellings
 
 Shape = tuple[int, ...]
 
@@ -423,15 +423,6 @@ _table |= {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": Random
            "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal}  # fmt: skip
 
 
-def deserialize(config: Any) -> Any:
-    """The initializer that `serialize` wrote down.
-
-    Raises:
-        ValueError: it is no configuration of an initializer.
-    """
-    return get(config)
-
-
 def get(identifier: Any) -> Any:
     """The initializer meant by a name (``"he_normal"``), a configuration, a class or a callable.
 
@@ -439,3 +430,6 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name.
     """
     return resolve(identifier, "initializer", "initializers", _table)
+
+
+deserialize = deserializer(get)

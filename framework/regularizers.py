@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .serialization import register, resolve, serialize, spellings
+from .serialization import deserializer, register, resolve, serialize, spellings
 from .tensor import Tensor, as_tensor
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1",
@@ -147,15 +147,6 @@ _table: dict[str, Any] = spellings([L1, L2, L1L2, OrthogonalRegularizer])
 _table |= {"l1": L1, "l2": L2, "l1l2": L1L2, "l1_l2": L1L2}
 
 
-def deserialize(config: Any) -> Any:
-    """The regularizer that `serialize` wrote down.
-
-    Raises:
-        ValueError: it is no configuration of a regularizer.
-    """
-    return get(config)
-
-
 def get(identifier: Any) -> Any:
     """The regularizer meant by a name (``"l2"``), a configuration, or any function of a weight.
 
@@ -165,3 +156,6 @@ def get(identifier: Any) -> Any:
         ValueError: an unknown name, or something that is not callable.
     """
     return resolve(identifier, "regularizer", "regularizers", _table)
+
+
+deserialize = deserializer(get)

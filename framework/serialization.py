@@ -171,6 +171,29 @@ def deserialize(config: Any, kind: str = "object", package: str | None = None) -
         ) from error
 
 
+def deserializer(get: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The `deserialize` of a module, from its `get`.
+
+    It takes what `serialize` returned, and as `custom_objects` classes and functions of your own by
+    the names in there, unless they are registered.
+    """
+
+    def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """The object that `serialize` wrote down.
+
+        Args:
+            config: what `serialize` returned.
+            custom_objects: classes and functions of your own that are not registered, by name.
+
+        Raises:
+            ValueError: it names nothing that is known.
+        """
+        with custom_object_scope(custom_objects):
+            return get(config)
+
+    return deserialize
+
+
 def resolve(identifier: Any, kind: str, package: str, table: dict[str, Any]) -> Any:
     """What the user means by a name, a class, a configuration, or the object itself.
 

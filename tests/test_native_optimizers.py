@@ -138,6 +138,39 @@ def test_a_changed_setting_is_picked_up() -> None:
         np.testing.assert_allclose(v, w, rtol=2e-5, atol=5e-6)
 
 
+def test_slots_that_a_setting_asks_for_later_are_made() -> None:
+    a, b = (_model(optimizers.SGD(0.1)) for _ in range(2))
+    b._native = False
+    for number, (x, y) in enumerate(_batches(9)):
+        for model in (a, b):
+            if number == 3:
+                model.optimizer.momentum = 0.9
+            if number == 6:
+                model.optimizer.use_ema = True
+        assert a.train_on_batch(x, y) == pytest.approx(b.train_on_batch(x, y), rel=1e-5)
+        assert number == 0 or a._native.reason is None
+    for key, values in a.optimizer.get_state().items():
+        np.testing.assert_allclose(values, b.optimizer.get_state()[key], rtol=1e-4, atol=1e-6)
+    assert {"0/momentum", "0/average"} <= a.optimizer.get_state().keys()
+
+
+class _Logged(optimizers.SGD):
+    """A step of the user's own."""
+
+    steps = 0
+
+    def apply(self, *given: Any) -> None:
+        self.steps += 1
+        super().apply(*given)
+
+
+def test_a_step_of_the_users_own_is_taken() -> None:
+    model = _model(_Logged(0.1))
+    for x, y in _batches(3):
+        model.train_on_batch(x, y)
+    assert model.optimizer.steps == 3 and "apply() of its own" in model._native.reason
+
+
 class _Halving(optimizers.Optimizer):
     """An optimizer of the user's."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import unknown_name
 from ..serialization import deserialize as _deserialize
-from ..serialization import serialize
+from ..serialization import deserializer, serialize
 from . import schedules
 from .adam import Adam, Adamax, AdamW, Nadam
 from .base import Optimizer
@@ -23,15 +23,6 @@ _NAMES: dict[str, Callable[[], Optimizer]] = {
 }
 
 
-def deserialize(config: Any) -> Any:
-    """The optimizer that `serialize` wrote down, without its state.
-
-    Raises:
-        ValueError: it is no configuration of an optimizer.
-    """
-    return _deserialize(config, "optimizer", "optimizers")
-
-
 def get(identifier: Any) -> Any:
     """The optimizer that an identifier names, with its defaults.
 
@@ -44,7 +35,7 @@ def get(identifier: Any) -> Any:
         TypeError: it is nothing of the kind.
     """
     if isinstance(identifier, dict):
-        identifier = deserialize(identifier)
+        identifier = _deserialize(identifier, "optimizer", "optimizers")
     elif isinstance(identifier, str):
         if identifier.lower() not in _NAMES:
             raise unknown_name("optimizer", identifier, _NAMES)
@@ -55,3 +46,6 @@ def get(identifier: Any) -> Any:
         "An optimizer is a name or an Optimizer, as in gt.optimizers.Adam(1e-3), received "
         f"{identifier!r} of type {type(identifier).__name__}."
     )
+
+
+deserialize = deserializer(get)

@@ -201,10 +201,12 @@ class Optimizer(Stateful, ABC):
     def build(self, variables: Iterable[Variable]) -> None:
         """Make the variables views of one contiguous array per dtype, with zeros for their slots.
 
-        Variables known from before keep their slots, and come after these if they are others.
+        Variables known from before keep their slots, and come after these if they are others. A
+        setting that asks for other slots than before gets them, too.
         """
         wanted = list(dict.fromkeys([*variables, *self._variables]))
-        if [id(v) for v in wanted] == [id(v) for v in self._variables]:
+        same = [id(v) for v in wanted] == [id(v) for v in self._variables]
+        if same and all([flat.slots.keys() == self._kept.keys() for flat in self._flats]):
             return
         before = self._state_of_variables()
         self._variables = wanted
@@ -245,8 +247,8 @@ class Optimizer(Stateful, ABC):
                 f"{type(self).__name__}.apply() received {len(grads)} gradients for "
                 f"{len(variables)} variables."
             )
-        if not self.built or any([v not in self._place for v in variables]):
-            self.build(variables)
+        known = self.built and all([v in self._place for v in variables])
+        self.build(() if known else variables)
         self.move(self._gather(grads, variables))
 
     def move(self, taken: list[list[int]]) -> None:

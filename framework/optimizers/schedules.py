@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..serialization import deserialize as _deserialize
-from ..serialization import register, serialize
+from ..serialization import deserializer, register, serialize
 
 __all__ = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
            "LearningRateSchedule", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize",
@@ -314,13 +314,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
 
 
-def deserialize(config: Any) -> Any:
-    """The schedule that `serialize` wrote down.
-
-    Raises:
-        ValueError: it is no configuration of a schedule.
-    """
-    return _deserialize(config, "schedule", "schedules")
+deserialize = deserializer(lambda config: _deserialize(config, "schedule", "schedules"))
 
 
 def _steps(value: Any, name: str, schedule: LearningRateSchedule) -> Any:

@@ -49,8 +49,8 @@ class Stateful:
         for variable, state in states.items():
             number, i = self._place[variable]
             flat = self._flats[number]
-            for name, values in state.items():
-                flat.slots[name][flat.spans[i]] = values
+            for name in state.keys() & flat.slots.keys():
+                flat.slots[name][flat.spans[i]] = state[name]
 
     def get_state(self) -> State:
         """Everything that changes from step to step, as arrays that belong to the caller.

@@ -16,6 +16,7 @@ import numpy as np
 from ..kernels import updates
 from ..kernels.native import Kernel
 from .build import Buffer, Build
+from .graph import NotNative
 
 Array = np.ndarray
 #: Elements that one task updates: enough to be worth taking, little enough to share out.
@@ -33,8 +34,12 @@ def key_of(optimizer: Any) -> tuple[Any, ...]:
 
 def _kernel_of(o: Any) -> Kernel | None:
     """The kernel of an optimizer; None: a user's own, for which `Update.finish` calls NumPy."""
-    own = type(o).__module__.split(".")[0] == __name__.split(".")[0]
-    return updates.RULES[o.rule] if own else None
+    return updates.RULES[o.rule] if _own(type(o)) else None
+
+
+def _own(thing: Any) -> bool:
+    """Whether a class or function is of this package, so that it does what we know it does."""
+    return bool(thing.__module__.split(".")[0] == __name__.split(".")[0])
 
 
 def has_kernel(optimizer: Any) -> bool:
@@ -67,6 +72,9 @@ class Update:
         optimizer: built on the variables.
         variables: those to train.
 
+    Raises:
+        NotNative: the optimizer is a user's own, with a step of its own.
+
     Attributes:
         offsets: of each variable in the flat vector.
         size: elements of the flat vector.
@@ -74,6 +82,10 @@ class Update:
     """
 
     def __init__(self, optimizer: Any, variables: list[Any]) -> None:
+        if not _own(type(optimizer).apply):
+            name = type(optimizer).__name__
+            raise NotNative(f"{name} has an apply() of its own, which may do anything")
+        optimizer.build(())  # the slots that its settings ask for by now
         self.optimizer = optimizer
         self.variables = variables
         places = [optimizer._place[v] for v in variables]
