@@ -63,7 +63,12 @@ def categorical_focal_crossentropy(
     return -ops.sum(weight * y_true * ops.log(p), axis=axis)
 
 
-@loss_function(labels, takes_labels=True)
+def _counted(y_true: Tensor, values: Tensor, settings: dict[str, Any]) -> Array | None:
+    ignored = settings.get("ignore_class")
+    return None if ignored is None else y_true.data != ignored
+
+
+@loss_function(labels, takes_labels=True, mask=_counted)
 def sparse_categorical_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -219,11 +224,6 @@ class SparseCategoricalCrossentropy(
 
     Targets are whole numbers of shape (N, ...) or (N, ..., 1), predictions (N, ..., classes).
     """
-
-    ignore_class: int | None
-
-    def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
-        return None if self.ignore_class is None else y_true.data != self.ignore_class
 
 
 @register("losses")

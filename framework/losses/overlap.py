@@ -7,7 +7,7 @@ from typing import Any
 from .. import ops
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
-from .base import EPSILON, Array
+from .base import EPSILON
 from .checks import groups, same_shape
 from .wrapping import FunctionLoss, loss_function
 
@@ -41,7 +41,7 @@ def tversky(
     return 1.0 - shared / (shared + alpha * missed + beta * surplus + EPSILON)
 
 
-@loss_function(groups, takes_labels=True)
+@loss_function(groups, takes_labels=True, mask=lambda y_true, values, settings: values.data > 0)
 def circle(
     y_true: Tensor,
     y_pred: Tensor,
@@ -107,6 +107,3 @@ class Circle(
     Targets are class numbers (N,), predictions (N, features). Samples whose loss is 0 do not count
     in the mean. Sun et al., "Circle Loss", 2020.
     """
-
-    def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
-        return values.data > 0

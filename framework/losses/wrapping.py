@@ -12,10 +12,12 @@ import numpy as np
 from ..serialization import lookup, register
 from ..signatures import bind, constructor
 from ..tensor import Tensor, as_tensor
-from .base import Loss, Shape, array_of, floating, match_ranks
+from .base import Array, Loss, Shape, array_of, floating, match_ranks
 from .checks import Check
 
 Function = Callable[..., Tensor]
+#: Which values count, from targets, values and the settings of the loss; None: all of them.
+Mask = Callable[[Tensor, Tensor, dict[str, Any]], "Array | None"]
 COMMON = ("reduction", "name", "dtype")
 
 
@@ -26,6 +28,7 @@ class Form(NamedTuple):
     check: Check
     takes_labels: bool  # targets are class numbers rather than floats like the predictions
     settings: dict[str, inspect.Parameter]
+    mask: Mask | None
 
     def targets(self, y_true: Any, dtype: Any) -> Tensor:
         if self.takes_labels:
@@ -40,18 +43,21 @@ class Form(NamedTuple):
 FORMS: dict[Any, Form] = {}
 
 
-def loss_function(check: Check, takes_labels: bool = False) -> Callable[[Function], Function]:
+def loss_function(
+    check: Check, takes_labels: bool = False, mask: Mask | None = None
+) -> Callable[[Function], Function]:
     """Decorator: make a public loss function of its arithmetic, for arrays and with a check.
 
     Args:
         check: refuses targets that cannot be meant.
         takes_labels: targets are class numbers.
+        mask: says which values count, when they are reduced.
     """
 
     def enter(values: Function) -> Function:
         signature = inspect.signature(values)
         _, _, *settings = signature.parameters.values()
-        form = Form(values, check, takes_labels, {p.name: p for p in settings})
+        form = Form(values, check, takes_labels, {p.name: p for p in settings}, mask)
 
         defaults = {name: p.default for name, p in form.settings.items()}
         required = {name for name, value in defaults.items() if value is inspect.Parameter.empty}
@@ -94,6 +100,10 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true, y_pred = match_ranks(y_true, y_pred)
         return self.fn(y_true, y_pred, **self._arguments)
+
+    def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
+        form = FORMS.get(getattr(self, "function", self.fn))
+        return form.mask(y_true, values, self._arguments) if form and form.mask else None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "fn": self.fn, **self._arguments}

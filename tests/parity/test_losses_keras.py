@@ -13,6 +13,7 @@ import gradtape as gt
 
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
+import torch
 
 Array = np.ndarray
 RTOL, ATOL = 1e-5, 1e-6  # everything is float32
@@ -125,6 +126,29 @@ def test_value(name: str, settings: dict[str, Any], reduction: str | None) -> No
             if "ignore_class" in settings and weights is not None and weights.shape[1:2] == (1,):
                 continue  # Keras multiplies them in place with its mask, which PyTorch refuses
             compare(ours, theirs, y, p, weights)
+
+
+@pytest.mark.parametrize(("name", "settings"), NAMED, ids=str)
+def test_gradient(name: str, settings: dict[str, Any]) -> None:
+    y, p = data_of(CASES[name][0], (7, 4), np.random.default_rng(5))
+    ours, theirs = (getattr(m.losses, name)(**settings) for m in (gt, keras))
+    mine = gt.tensor(p, requires_grad=True)
+    other = torch.tensor(p, requires_grad=True)
+    ours(y, mine).backward()
+    theirs(y, other).backward()
+    assert mine.grad is not None and other.grad is not None
+    np.testing.assert_allclose(mine.grad.numpy(), other.grad.numpy(), 10 * RTOL, ATOL)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS, ids=str)
+def test_wrapped_function_knows_what_counts(reduction: str | None) -> None:
+    y, p = data_of("labels", (7, 4), np.random.default_rng(6))
+    wrappers = gt.losses.LossFunctionWrapper, keras.src.losses.losses.LossFunctionWrapper
+    made = [
+        wrapper(m.losses.sparse_categorical_crossentropy, reduction, ignore_class=1)
+        for wrapper, m in zip(wrappers, (gt, keras), strict=True)
+    ]
+    compare(*made, y, p)
 
 
 @pytest.mark.parametrize("name", CASES)
