@@ -153,3 +153,71 @@ def test_what_cannot_be_written_down_is_said_and_left_out() -> None:
     model.compile("sgd", lambda y_true, y_pred: gt.ops.mean(y_pred - y_true, axis=-1))
     with pytest.warns(UserWarning, match=r"not saved: A lambda.*compile\(\) after loading"):
         assert model.get_compile_config() is None
+
+
+def test_loss_without_the_training_argument_and_with_a_loss_of_compile_is_used() -> None:
+    class Own(gt.Sequential):
+        def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None,
+                         sample_weight: Any = None) -> gt.Tensor:  # type: ignore[override]  # fmt: skip
+            return gt.ops.mean(gt.ops.abs(y_pred - y))
+
+    model = net(Own)
+    model.compile("sgd", "mse")
+    error = float(np.abs(model.predict(X, verbose=0) - Y).mean())
+    assert model.train_on_batch(X, Y) == pytest.approx(error, rel=1e-6)
+    assert model.fit(X, Y, verbose=0).history["loss"][0] < error
+
+
+def test_metrics_in_attributes_are_reported_and_forgotten() -> None:
+    class Own(gt.Sequential):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            x, y, _ = gt.utils.unpack_x_y_sample_weight(data)
+            self.seen.update_state(np.full(len(x), 7.0))
+            return super().train_step((x, y))
+
+    model = net(Own)
+    model.seen = gt.metrics.Mean(name="seen")
+    model.compile("sgd", "mse")
+    history = model.fit(X, Y, 3, epochs=2, verbose=0).history
+    assert history["seen"] == [7.0, 7.0]
+    assert model.seen in model.metrics and "seen" in model.metrics_names
+    assert model.evaluate(X, Y, verbose=0, return_dict=True)["seen"] == 0
+
+
+def test_values_of_a_batch_become_those_of_the_epoch() -> None:
+    """A step that reports its batch, as many examples do, and tracks the loss."""
+
+    class Own(gt.Sequential):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            super().train_step(data)
+            return {"loss": -1.0}
+
+    class Untracked(gt.Sequential):
+        def train_step(self, data: Any) -> dict[str, Any]:
+            return {"loss": gt.tensor(-1.0)}
+
+    for cls, positive in ((Own, True), (Untracked, False)):
+        model = net(cls)
+        model.compile("sgd", "mse")
+        (loss,) = model.fit(X, Y, verbose=0).history["loss"]
+        assert (loss > 0) is positive
+
+
+def test_eager_runs_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for eager in (False, True):
+        model = net()
+        model.compile("sgd", "mse", run_eagerly=eager)
+        calls: list[Any] = []
+        original = model.call
+
+        def call(*args: Any, calls: list[Any] = calls, original: Any = original, **kw: Any) -> Any:
+            calls.append(args)
+            return original(*args, **kw)
+
+        monkeypatch.setattr(model, "call", call)
+        results.append(model.fit(X, Y, 3, epochs=2, shuffle=False, verbose=0).history["loss"])
+        assert not eager or len(calls) >= 4
+    np.testing.assert_allclose(*results, rtol=1e-5)
+    with pytest.raises(ValueError, match="jit_compile must be True, False or 'auto'"):
+        net().compile("sgd", "mse", jit_compile="yes")

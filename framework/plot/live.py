@@ -47,12 +47,16 @@ class LivePlot(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
-        if len(next(iter(self.history.values()), ())) % self.every == 0:
+        if self._epochs % self.every == 0:
             self._draw()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.history:
+        if self.history and self._epochs % self.every:
             self._draw()
+
+    @property
+    def _epochs(self) -> int:
+        return len(next(iter(self.history.values()), ()))
 
     def _draw(self) -> None:
         self.figure = learning_curves(self.history)
