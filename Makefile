@@ -36,10 +36,11 @@ gradcheck: $(VENV)/.test  ## Prove every gradient numerically, then prove that t
 	$(ALONE) $(PY) -m gradtape gradcheck
 	$(ALONE) $(PY) -m gradtape mutants
 
-# The kernels once more as plain Python, and once with every index checked.
-kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with bounds checks
+# The kernels once more as plain Python, and once with every index checked; and 200 random models as programs.
+kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with bounds checks, and native programs
 	NUMBA_DISABLE_JIT=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
 	NUMBA_BOUNDSCHECK=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
+	GRADTAPE_RANDOM_MODELS=200 $(ALONE) $(PY) -m pytest --numprocesses auto tests/test_program_random.py
 
 gradients: $(VENV)/.test  ## Write the proof of every gradient to docs/gradients.md
 	$(ALONE) $(PY) -m gradtape gradcheck --report docs/gradients.md

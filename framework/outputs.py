@@ -95,7 +95,7 @@ class OutputScores(Scores):
             values = list(values)
             if len(values) == len(self.names):
                 return values
-        elif what == "sample_weight":
+        elif what == "sample_weight" or len(self.names) == 1:
             return [values] * len(self.names)
         received = f"{len(values)} of them" if isinstance(values, list) else "one array"
         raise ValueError(

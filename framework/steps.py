@@ -307,6 +307,7 @@ class Steps:
         if done is None:
             return None
         y_pred = tree_map(wrap, done.outputs)
+        scores = self._scores_of(y_pred, f"{what}_step")
         scores.remember(done.losses)
         scores.track(wrap(np.asarray(done.loss)), samples_in(y_pred))
         return self.compute_metrics(x, y, y_pred, sample_weight)

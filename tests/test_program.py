@@ -436,60 +436,6 @@ def test_programs_die_with_their_model() -> None:
     assert seen() is None
 
 
-# Random small models
-
-
-@st.composite
-def _models(draw: Any) -> tuple[list[Any], tuple[int, ...]]:
-    height, width = draw(st.integers(3, 9)), draw(st.integers(3, 9))
-    channels = draw(st.integers(1, 5))
-    layers: list[Any] = []
-    h, w = height, width
-    for _ in range(draw(st.integers(0, 3))):
-        activation = draw(st.sampled_from([None, "relu", "tanh", "sigmoid"]))
-        if min(h, w) >= 2 and draw(st.booleans()):
-            kernel, stride = draw(st.integers(1, min(h, w, 3))), draw(st.integers(1, 2))
-            padding = draw(st.sampled_from(["valid", "same"]))
-            filters = draw(st.integers(1, 9))
-            layers.append(
-                L.Conv2D(filters, kernel, strides=stride, padding=padding, activation=activation)
-            )
-        elif min(h, w) >= 2:
-            pooling = draw(st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]))
-            padding = draw(st.sampled_from(["valid", "same"]))
-            layers.append(pooling(2, strides=draw(st.integers(1, 2)), padding=padding))
-        else:
-            layers.append(L.Activation(activation or "tanh"))
-        h, w = layers[-1].compute_output_shape((None, h, w, channels))[1:3]
-    layers.append(L.Flatten())
-    for _ in range(draw(st.integers(0, 2))):
-        layers.append(L.Dense(draw(st.integers(1, 20)), activation="tanh"))
-    layers.append(L.Dense(10, activation=draw(st.sampled_from([None, "softmax"]))))
-    return layers, (height, width, channels)
-
-
-@given(_models(), st.integers(1, 40), st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
-def test_random_models_replay_as_they_run(
-    made: tuple[list[Any], tuple[int, ...]], batch: int, seed: int
-) -> None:
-    layers, shape = made
-    gt.utils.set_random_seed(seed)
-    a = gt.Sequential([gt.Input(shape), *layers])
-    b = gt.Sequential.from_config(a.get_config())
-    b.set_weights(a.get_weights())
-    logits = layers[-1].activation is not gt.activations.softmax
-    for model in (a, b):
-        loss = gt.losses.SparseCategoricalCrossentropy(from_logits=logits)
-        _compiled(model, gt.optimizers.SGD(0.02, momentum=0.5), loss)
-    b._native = False
-    x, y = _data(batch, shape, seed)
-    for _ in range(5):
-        assert a.train_on_batch(x, y) == pytest.approx(b.train_on_batch(x, y), rel=1e-4, abs=1e-5)
-    _native(a)
-    _same_weights(a, b, rtol=1e-4, atol=2e-5)
-
-
 def test_warmup_knows_every_kernel_that_a_model_uses() -> None:
     from gradtape.program.warmup import usual_kernels
 

@@ -208,6 +208,17 @@ def test_inputs_that_do_not_fit_are_refused_as_ever() -> None:
         a.train_on_batch([normal(0, 7, 5, 4, 2), normal(1, 7, 3)], y[:1])
 
 
+def test_a_list_of_one_output() -> None:
+    def make() -> Any:
+        x = gt.Input((4,))
+        return gt.Model([x], [L.Dense(3)(x)])
+
+    a, b = twins(make)
+    same(a, b, normal(0, 20, 4), normal(1, 20, 3))
+    same(a, b, [normal(0, 20, 4)], [normal(1, 20, 3)])
+    assert isinstance(a.predict(normal(0, 20, 4), verbose=0), list)
+
+
 # Merges
 
 
