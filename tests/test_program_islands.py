@@ -62,6 +62,17 @@ class Grows(L.Layer):
         return x if float(x.data.max()) < 100 else gt.ops.concatenate([x, x], axis=1)
 
 
+class Added(L.Layer):
+    """Adds to the loss."""
+
+    def build(self, input_shape: Any) -> None:
+        self.scale = self.add_weight((input_shape[-1],), "ones", regularizer="l2")
+
+    def call(self, x: Any) -> Any:
+        self.add_loss(gt.ops.mean(x * self.scale) * 0.3)
+        return gt.ops.sin(x * self.scale)
+
+
 def convolved(odd: Callable[[Any], Any]) -> Any:
     x = gt.Input((4, 5, 2))
     a = L.BatchNormalization()(L.Conv2D(3, 3, activation="relu")(x))
@@ -78,6 +89,8 @@ def _twice(x: Any) -> Any:
 NETS: dict[str, Callable[[], Any]] = {
     "weights": lambda: convolved(Wave()),
     "two_inputs": lambda: convolved(lambda a: Mix()([a, L.Activation("tanh")(a)])),
+    "adds": lambda: convolved(Added()),
+    "activity": lambda: convolved(L.Activation("relu", activity_regularizer=Wave.penalty)),
     "python": lambda: convolved(Signs()),
     "ops": lambda: convolved(gt.ops.sin),
     "constant": lambda: convolved(lambda a: a * np.full((1, 2, 3, 3), 2, np.float32)),

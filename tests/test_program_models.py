@@ -289,6 +289,7 @@ def test_ops_on_symbolic_tensors_are_native() -> None:
         a = L.Conv2D(3, 3, padding="same")(x)
         b = gt.ops.relu(-a * 2 + 1) - a / 4
         c = gt.ops.maximum(b, a * a) + 3 - (1 - a) ** 2
+        c = gt.ops.gelu(c) + gt.ops.relu(a, negative_slope=0.1) + gt.ops.softmax(c, axis=-1)
         d = gt.ops.concatenate([c, gt.ops.tanh(a), gt.ops.sigmoid(b)], axis=-1)
         e = gt.ops.reshape(gt.ops.mean(d, axis=(1, 2)), shape=(-1, 9))
         return gt.Model(x, [e, L.Flatten()(d.mean(axis=(1, 2), keepdims=True))])
@@ -343,6 +344,19 @@ def test_regularizers_may_change_and_frozen_weights_have_none() -> None:
     for model in (a, b):
         model.layers[1].kernel.regularizer = None
     same(a, b, x, y)
+
+
+@pytest.mark.parametrize("batch", [1, 18, 33])
+def test_activity_regularizers_belong_to_loss_and_gradient(batch: int) -> None:
+    def make() -> Any:
+        x = gt.Input((5, 4, 2))
+        a = L.Conv2D(3, 3, activation="relu", activity_regularizer="l1_l2")(x)
+        b = L.Activation("tanh")(L.ActivityRegularization(0.1, 0.2)(a))
+        c = L.Dense(3, activity_regularizer="l2")(L.Flatten()(b))
+        return gt.Model(x, [c, L.Dense(2)(c)])
+
+    y = [normal(1, batch, 3), normal(2, batch, 2)]
+    same(*twins(make, loss_weights=[0.5, 2.0]), normal(0, batch, 5, 4, 2), y)
 
 
 def test_l1_is_flat_at_zero() -> None:

@@ -158,6 +158,7 @@ def layer_names(*names: str) -> Callable[[Translation], Translation]:
     """Register how layers of these classes become nodes."""
 
     def enter(function: Translation) -> Translation:
+        assert TRANSLATIONS.keys().isdisjoint(names), f"{names} have translations already"
         TRANSLATIONS.update(dict.fromkeys(names, function))
         return function
 
@@ -319,10 +320,21 @@ def _covered(layer: Any, graph: Graph, given: Any) -> Any:
     if getattr(layer, "dtype", "float32") != "float32":
         raise NotNative(f"{kind.__name__} {layer.name!r} computes in {layer.dtype}")
     layer.check_input(_batched(graph, given, 1))
+    penalty = layer.activity_regularizer
+    if penalty is not None and factors_of(penalty) is None:
+        raise NotNative(f"the activity regularizer of {layer.name!r} has no lowering")
     found = translation(layer, graph, given)
-    if layer.activity_regularizer is not None:
-        graph.activity += [(value, layer.activity_regularizer) for value in values_in(found)]
+    if penalty is not None:
+        graph.activity += [(value, penalty) for value in values_in(found)]
     return found
+
+
+def factors_of(regularizer: Any) -> tuple[float, float] | None:
+    """The factors of an L1 and L2 penalty of this package; None: it is another function."""
+    own = type(regularizer).__module__.split(".")[0] == __name__.split(".")[0]
+    if own and type(regularizer).__name__ in ("L1", "L2", "L1L2"):
+        return regularizer.l1, regularizer.l2
+    return None
 
 
 def _drop_unread(graph: Graph) -> None:

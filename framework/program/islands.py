@@ -56,7 +56,7 @@ class _Island:
         """Call the layer.
 
         Raises:
-            Unexpected: it returns something of another shape, or adds to the loss.
+            Unexpected: it returns something of another shape.
         """
         self.tensors = []
         for buffer, shape, wanted in zip(self.inputs, self.shapes, self.wanted, strict=True):
@@ -70,8 +70,9 @@ class _Island:
         if not isinstance(out, Tensor) or out.shape != expected or out.dtype != np.float32:
             got = f"{out.shape} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__
             raise Unexpected(f"{layer.name!r} returned {got} instead of {expected} float32")
-        if len(layer.losses) != sum(v.regularizer is not None for v in layer.trainable_weights):
-            raise Unexpected(f"{layer.name!r} adds to the loss")
+        # What it added in this call comes before the regularizers, which are not its own business.
+        regularized = [v for v in layer.trainable_weights if v.regularizer is not None]
+        self.added = layer.losses[: len(layer.losses) - len(regularized)]
         self.out = out
         self.array = np.ascontiguousarray(out.data)
         program.point(self.result, self.array)
@@ -93,13 +94,18 @@ class _Island:
 
             low.give(value, emit)
 
+    def total(self) -> float:
+        """What the layer added to the loss in this run."""
+        return sum(float(t.data) for t in self.added)
+
     def back(self, program: Program) -> None:
         """Pull the gradient through the layer's tape, and give the variables theirs."""
         g = wrap(_samples(program, self.gradient, self.shape).copy())
         inputs = [t for t in self.tensors if t.requires_grad]
         targets = [*inputs, *self.trained]
-        found = run_backward([self.out], [g], targets) if self.out.requires_grad else []
-        arrays = [None if t is None else t.data for t in found] or [None] * len(targets)
+        ends = [t for t in (self.out, *self.added) if t.requires_grad]
+        found = run_backward(ends, [g if t is self.out else None for t in ends], targets)
+        arrays = [None if t is None else t.data for t in found]
         self.arrays = [
             np.zeros(t.shape, np.float32) if a is None else np.ascontiguousarray(a, np.float32)
             for t, a in zip(targets, arrays, strict=True)

@@ -85,8 +85,8 @@ class Minimum(_Extremum):
     there = joining.smaller
 
 
-@lowers("affine")
-class Affine(OpLowering):
+@lowers("scale_shift")
+class ScaleShift(OpLowering):
     """factor x + offset."""
 
     def forward(self, low: Lowering, node: Node) -> None:

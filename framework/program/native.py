@@ -15,11 +15,10 @@ import numpy as np
 from ..errors import ShapeError
 from ..tape import grad_mode
 from ..tree import tree_leaves
-from .graph import Graph, NotNative, flat_layers, graph_of, reasons
+from .graph import Graph, NotNative, factors_of, flat_layers, graph_of, reasons
 from .islands import Unexpected
 from .losses import LossPlan
 from .optimizing import Update, has_kernel, key_of
-from .penalties import factors_of
 from .step import Judged, Outcome, Step
 
 Array = np.ndarray
@@ -151,7 +150,7 @@ class Native:
                 if row.loss is not None:
                     row.loss.check(row.y, (len(xs[0]), *shape))
         ys, weights = ([_array(v) for v in values] for values in (targets, weights))
-        if not step.has_islands:
+        if not step.islands:
             self.last = step
             return step.outcome(xs, ys, weights)
         states = [(v, v.data.copy()) for v in self.model.non_trainable_variables]
@@ -253,14 +252,17 @@ class Native:
             optimizer: the one to train with, likewise.
         """
         found = reasons(self.model, samples)
+        stays = False
         try:
             graph: Graph | None = graph_of(self.model, samples)
         except NotNative:
-            graph = None
+            graph, stays = None, True
         if losses is not None and graph is not None:
             for value, (name, loss) in zip(graph.results, losses, strict=True):
                 if loss is not None:
-                    found.append((name, _reason_against(loss, graph.seen_from(value))))
+                    why = _reason_against(loss, graph.seen_from(value))
+                    found.append((name, why))
+                    stays |= why is not None
         if optimizer is not None and graph is not None:
             for v in self.model.trainable_variables:
                 if v.regularizer is not None and factors_of(v.regularizer) is None:
@@ -275,16 +277,9 @@ class Native:
         width = max((len(name) for name, _ in found), default=0)
         lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
         if losses is not None:
-            how = "natively, but for what is said above" if any([why for _, why in found]) else None
-            if graph is None or any([_eager(name, found) for name, _ in losses]):
-                how = "eagerly"
-            lines.append(f"A training step runs {how or 'natively'}.")
+            how = "natively, but for what is said above" if any([w for _, w in found]) else "natively"
+            lines.append(f"A training step runs {'eagerly' if stays else how}.")
         return "\n".join(lines)
-
-
-def _eager(name: str, found: list[tuple[str, str | None]]) -> bool:
-    """Whether there is a reason against the loss of this name."""
-    return any([why for other, why in found if other == name])
 
 
 def _reason_against(loss: Any, graph: Graph) -> str | None:

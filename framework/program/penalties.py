@@ -17,20 +17,12 @@ from ..kernels.simd import SHARD, bits_of
 from ..tape import grad_enabled
 from ..tensor import as_tensor
 from .build import Buffer
-from .graph import NotNative
+from .graph import factors_of
 from .lowering import Lowering
 from .optimizing import CHUNK
 from .program import Program
 
 Array = np.ndarray
-
-
-def factors_of(regularizer: Any) -> tuple[float, float] | None:
-    """The factors of an L1 and L2 penalty of this package; None: it is another function."""
-    own = type(regularizer).__module__.split(".")[0] == __name__.split(".")[0]
-    if own and type(regularizer).__name__ in ("L1", "L2", "L1L2"):
-        return regularizer.l1, regularizer.l2
-    return None
 
 
 class WeightPenalties:
@@ -118,18 +110,10 @@ def _spans(size: int) -> Iterator[tuple[int, int]]:
 
 
 class ActivityPenalty:
-    """A regularizer of what a layer returns, divided by the number of samples.
-
-    Raises:
-        NotNative: it is no L1 or L2 penalty.
-    """
+    """A regularizer of what a layer returns, an L1 or L2, divided by the number of samples."""
 
     def __init__(self, value: int, regularizer: Any) -> None:
-        found = factors_of(regularizer)
-        if found is None:
-            raise NotNative(f"{type(regularizer).__name__} of an activity has no lowering")
-        self.value, self.factors = value, found
-        self.regularizer = regularizer
+        self.value, self.factors = value, factors_of(regularizer) or (0.0, 0.0)
 
     def emit(self, low: Lowering) -> None:
         """Emit the penalty, and the gradient of its value where one is wanted."""

@@ -96,8 +96,8 @@ class Step:
             update.emit(low.build, groups, pitch)
         self._prepare(low)
         self._inputs, self._drawn = low.inputs, low.drawn
-        #: Whether some layers run on the tape, and so may do what was not foreseen.
-        self.has_islands = bool(low.islands)
+        #: The layers that run on the tape.
+        self.islands = list(low.islands.values())
         self.samples = low.samples
         self.program = Program(low.build, batch, size, workers, guard)
         self._put_targets = [
@@ -243,6 +243,7 @@ class Step:
             ]
             penalty += self.penalties.total(program)
             penalty += sum(activity.total(program) for activity in self.activities)
+            penalty += sum(island.total() for island in self.islands)
             whole = np.float32(sum(parts) + penalty)
         copies = iter([output.copy() for output in outputs])
         return Outcome(whole, rearranged(self.graph.outputs, copies), losses)

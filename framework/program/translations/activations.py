@@ -82,16 +82,27 @@ def activated(layer: Any, graph: Graph, x: int, done: str = "") -> int:
         name == "linear" and activation.__module__.endswith("activations")
     ):
         return x
-    known = name in _OWN or name in _ALONG or name in POINTWISE
-    if not known or not is_op(layer, name):
+    found = applied(graph, x, layer.name, name) if name in OPS and is_op(layer, name) else None
+    if found is None:
         raise NotNative(f"the activation {name!r} of {layer.name!r} has no lowering")
-    if name in _OWN:
-        return graph.add(name, (x,), graph.shapes[x], layer.name)
+    return found
+
+
+def applied(graph: Graph, x: int, layer: str, name: str, **settings: Any) -> int | None:
+    """The value of an activation, called as an op; None if it has no lowering."""
     if name in _ALONG:
-        return _along(graph, x, name, layer.name, -1)
-    parameters = inspect.signature(activation).parameters.values()
-    given = {p.name: p.default for p in parameters if p.default is not p.empty}
-    return _pointwise(graph, x, layer.name, name, **given)
+        return _along(graph, x, name, layer, settings.get("axis", -1))
+    if name in _OWN and not settings:
+        return graph.add(name, (x,), graph.shapes[x], layer)
+    if name not in POINTWISE:
+        return None
+    return _pointwise(graph, x, layer, name, **_settings_of(OPS[name]) | settings)
+
+
+def _settings_of(op: Any) -> dict[str, Any]:
+    """The settings of an op, at their defaults."""
+    parameters = inspect.signature(op).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _pointwise(graph: Graph, x: int, layer: str, name: str, **given: Any) -> int:
@@ -144,8 +155,3 @@ def _prelu(layer: Any, graph: Graph, x: int) -> int:
 @layer_names("Softmax")
 def _softmax(layer: Any, graph: Graph, x: int) -> int:
     return _along(graph, x, "softmax", layer.name, layer.axis)
-
-
-@layer_names("Identity")
-def _identity(layer: Any, graph: Graph, x: int) -> int:
-    return x

@@ -73,7 +73,9 @@ def stretched(graph: Graph, name: str, value: int, target: Shape) -> int:
 def affine(graph: Graph, name: str, value: int, factor: float, offset: float = 0.0) -> int:
     """``factor x + offset``."""
     shape = graph.shapes[value]
-    return graph.add("affine", (value,), shape, name, factor=float(factor), offset=float(offset))
+    return graph.add(
+        "scale_shift", (value,), shape, name, factor=float(factor), offset=float(offset)
+    )
 
 
 def joined(graph: Graph, name: str, values: list[int], axis: int) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..graph import Graph, NotNative
+from .activations import applied
 from .merging import affine, combined, joined
 
 
@@ -32,8 +33,11 @@ def operation(
     Raises:
         NotNative: the op has no lowering, or not for these operands.
     """
-    found = OPERATIONS.get(op)
-    value = None if found is None else found(graph, name, op, *arguments, **settings)
+    value = None
+    if op in OPERATIONS:
+        value = OPERATIONS[op](graph, name, op, *arguments, **settings)
+    elif len(arguments) == 1 and isinstance(arguments[0], Value):
+        value = applied(graph, arguments[0].number, name, op, **settings)
     if value is None:
         raise NotNative(f"the op {op!r} of {name!r} has no lowering for its operands")
     return value
@@ -96,13 +100,6 @@ def _square(graph: Graph, node: str, op: str, x: Any, exponent: Any = 2) -> int 
     if not isinstance(x, Value) or isinstance(exponent, Value) or _number(exponent) != 2:
         return None
     return combined(graph, node, "multiply", x.number, x.number)
-
-
-@_enter("relu", "tanh", "sigmoid")
-def _activation(graph: Graph, node: str, op: str, x: Value, **settings: Any) -> int | None:
-    if settings:
-        return None
-    return graph.add(op, (x.number,), graph.shapes[x.number], node)
 
 
 @_enter("reshape")

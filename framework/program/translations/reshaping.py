@@ -12,6 +12,11 @@ from ..moving import Move
 from .layouts import blended, channels_last, permuted
 
 
+@layer_names("Identity", "ActivityRegularization")
+def _identity(layer: Any, graph: Graph, x: int) -> int:
+    return x
+
+
 @layer_names("Flatten", "Reshape")
 def _reshape(layer: Any, graph: Graph, x: int) -> int:
     shape = layer.compute_output_shape((None, *graph.shapes[x]))[1:]
