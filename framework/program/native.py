@@ -277,7 +277,9 @@ class Native:
         width = max((len(name) for name, _ in found), default=0)
         lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
         if losses is not None:
-            how = "natively, but for what is said above" if any([w for _, w in found]) else "natively"
+            how = (
+                "natively, but for what is said above" if any([w for _, w in found]) else "natively"
+            )
             lines.append(f"A training step runs {'eagerly' if stays else how}.")
         return "\n".join(lines)
 
