@@ -57,6 +57,11 @@ def test_a_layer_of_the_users_runs_on_the_tape() -> None:
 def test_loss_regularizer_and_optimizer_are_named() -> None:
     lines = _lines(_model(L.Dense(3), loss="mae"))
     assert lines[1].endswith("native") and lines[-1].endswith("natively.")
+    lines = _lines(_model(L.Dense(3), loss=OwnLoss()))
+    assert "eager, the rest native: the loss OwnLoss has no lowering" in lines[1]
+    assert lines[-1] == PARTLY
+    odd = gt.losses.CategoricalCrossentropy(axis=0)
+    assert "the loss has its classes at axis 0" in _lines(_model(L.Dense(3), loss=odd))[1]
     lines = _lines(_model(L.Dense(3, kernel_regularizer=gt.regularizers.L2(0.1))))
     assert all(line.endswith("native") for line in lines[:-1])
     lines = _lines(_model(L.Dense(3, kernel_regularizer=lambda v: (v * v).sum())))

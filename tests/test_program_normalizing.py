@@ -41,7 +41,6 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("AlphaDropout", {"rate": 0.3, "seed": 2}),
     ("AlphaDropout", {"rate": 0.3, "noise_shape": (None, 1, 1, None), "seed": 2}),
 ]
-CASES = [case for case in CASES if hasattr(L, case[0])]
 IDS = [f"{name}-{i}" for i, (name, _) in enumerate(CASES)]
 
 

@@ -46,8 +46,8 @@ class _Island:
         self.wanted = [low.needs_gradient(v) for v in node.inputs]
         self.tapes = low.needs_gradient(node.output)
         self.shapes = [low.graph.shapes[v] for v in node.inputs]
-        self.inputs = [_written(low, low.values[v], shape) for v, shape in self._pairs(node)]
-        self.result = _outside(low, node.layer, self.shape)
+        self.inputs = [written(low, low.values[v], shape) for v, shape in self._pairs(node)]
+        self.result = outside(low, node.layer, self.shape)
 
     def _pairs(self, node: Node) -> Any:
         return zip(node.inputs, self.shapes, strict=True)
@@ -60,7 +60,7 @@ class _Island:
         """
         self.tensors = []
         for buffer, shape, wanted in zip(self.inputs, self.shapes, self.wanted, strict=True):
-            tensor = wrap(_samples(program, buffer, shape).copy())
+            tensor = wrap(samples_of(program, buffer, shape).copy())
             tensor.requires_grad = wanted
             self.tensors.append(tensor)
         layer = self.layer
@@ -79,18 +79,18 @@ class _Island:
 
     def lower_back(self, low: Lowering, node: Node) -> None:
         """Emit the way of the gradients."""
-        self.gradient = _written(low, low.gradients[node.output], self.shape)
+        self.gradient = written(low, low.gradients[node.output], self.shape)
         low.build.pause(self.back)
         self.gradients = []
         for value, shape, wanted in zip(node.inputs, self.shapes, self.wanted, strict=True):
             if not wanted:
                 continue
-            source = _outside(low, f"{node.layer}, gradient", shape)
+            source = outside(low, f"{node.layer}, gradient", shape)
             self.gradients.append(source)
 
             def emit(out: Buffer, source: Buffer = source) -> None:
                 low.build.emit(pointwise.fill, out, out.size, 0)
-                _read(low, out, source)
+                read(low, out, source)
 
             low.give(value, emit)
 
@@ -100,7 +100,7 @@ class _Island:
 
     def back(self, program: Program) -> None:
         """Pull the gradient through the layer's tape, and give the variables theirs."""
-        g = wrap(_samples(program, self.gradient, self.shape).copy())
+        g = wrap(samples_of(program, self.gradient, self.shape).copy())
         inputs = [t for t in self.tensors if t.requires_grad]
         targets = [*inputs, *self.trained]
         ends = [t for t in (self.out, *self.added) if t.requires_grad]
@@ -119,13 +119,13 @@ class _Island:
         self.tensors, self.out = [], g
 
 
-def _samples(program: Program, buffer: Buffer, shape: tuple[int, ...]) -> Array:
+def samples_of(program: Program, buffer: Buffer, shape: tuple[int, ...]) -> Array:
     """The samples of a batch in a buffer that `scatter` filled."""
     flat = program.view(buffer).reshape(-1)[: program.batch * math.prod(shape)]
     return flat.reshape(program.batch, *shape)
 
 
-def _written(low: Lowering, value: Buffer, shape: tuple[int, ...]) -> Buffer:
+def written(low: Lowering, value: Buffer, shape: tuple[int, ...]) -> Buffer:
     """A buffer of samples, to which the shards write a value."""
     size = math.prod(shape)
     out = low.build.buffer(size * SHARD, f"{value.name}, samples", "batch")
@@ -133,11 +133,11 @@ def _written(low: Lowering, value: Buffer, shape: tuple[int, ...]) -> Buffer:
     return out
 
 
-def _outside(low: Lowering, name: str, shape: tuple[int, ...]) -> Buffer:
+def outside(low: Lowering, name: str, shape: tuple[int, ...]) -> Buffer:
     return low.build.buffer(math.prod(shape) * SHARD, f"{name}, samples", "outside")
 
 
-def _read(low: Lowering, out: Buffer, source: Buffer) -> None:
+def read(low: Lowering, out: Buffer, source: Buffer) -> None:
     low.build.emit(shards.gather, out, source, COUNT, 1, 1, out.size // SHARD, 0, 0, 1)
 
 
@@ -152,7 +152,7 @@ class Island(OpLowering):
         low.build.pause(island.there)
         out = low.build.buffer(low.size(node.output), f"{node.layer}: island", "pinned")
         low.values[node.output] = out
-        _read(low, out, island.result)
+        read(low, out, island.result)
 
     def backward(self, low: Lowering, node: Node) -> None:
         low.islands[node].lower_back(low, node)

@@ -17,9 +17,9 @@ from ..tape import grad_mode
 from ..tree import tree_leaves
 from .graph import Graph, NotNative, factors_of, flat_layers, graph_of, reasons
 from .islands import Unexpected
-from .losses import LossPlan
 from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
+from .taped_losses import TapedLoss, reason_for_tape
 
 Array = np.ndarray
 #: A `scores.Row`: loss or None, factor, y, weight.
@@ -138,17 +138,18 @@ class Native:
         if isinstance(step, str):
             self.reason = step
             return None
-        targets = [row.y for row in rows or ()] or [None] * len(step.losses)
-        weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
-        if not step.accepts(targets, weights):
-            shapes = ", ".join(str(np.shape(y)) for y in targets)
-            self.reason = f"targets of shape {shapes} are not those that the loss takes"
-            return None
-        self.reason = None
         if rows is not None and check:
             for row, shape in zip(rows, step.output_shapes, strict=True):
                 if row.loss is not None:
                     row.loss.check(row.y, (len(xs[0]), *shape))
+        targets = [row.y for row in rows or ()] or [None] * len(step.losses)
+        weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
+        if not step.accepts(targets, weights):  # no kernel takes them, but the loss may
+            step = self._step(found, xs, rows, variables, optimizer, taped=True)
+            if isinstance(step, str):
+                self.reason = step
+                return None
+        self.reason = None
         ys, weights = ([_array(v) for v in values] for values in (targets, weights))
         if not step.islands:
             self.last = step
@@ -169,6 +170,7 @@ class Native:
         rows: list[Row] | None,
         variables: list[Any],
         optimizer: Any,
+        taped: bool = False,
     ) -> Step | str:
         graph = found.graph
         if isinstance(graph, str):
@@ -181,13 +183,16 @@ class Native:
         )
         sizes = [(a.shape, a.dtype.char) for a in xs]
         penalties = [(id(v), id(v.regularizer)) for v in regularized]
-        key = (*sizes, id(graph), judged, trained, *penalties)
+        key = (*sizes, id(graph), judged, taped, trained, *penalties)
         known = self._steps.get(key)
         if known is not None and known.holds():
             self._steps.move_to_end(key)
             return known.step
-        made = self._make(graph, xs, rows, variables, optimizer, regularized)
-        watched = [row.loss for row in rows or () if row.loss is not None]
+        made = self._make(graph, xs, rows, variables, optimizer, regularized, taped)
+        plans = [] if isinstance(made, str) else made.losses  # those on the tape look every time
+        taped_ones = [isinstance(plan, TapedLoss) for plan in plans] or [False] * len(rows or ())
+        watched = [row.loss for row, t in zip(rows or (), taped_ones, strict=False) if not t]
+        watched = [loss for loss in watched if loss is not None]
         watched += [v.regularizer for v in regularized]
         self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
         while len(self._steps) > KEPT:
@@ -202,9 +207,12 @@ class Native:
         variables: list[Any],
         optimizer: Any,
         regularized: list[Any],
+        taped: bool,
     ) -> Step | str:
         try:
-            judged = None if rows is None else [Judged(row.loss, row.factor) for row in rows]
+            judged = None
+            if rows is not None:
+                judged = [Judged(row.loss, row.factor, taped) for row in rows]
             if judged is not None and len(judged) != len(graph.results):
                 raise NotNative("the model returns more outputs than it was compiled for")
             update = None
@@ -260,9 +268,7 @@ class Native:
         if losses is not None and graph is not None:
             for value, (name, loss) in zip(graph.results, losses, strict=True):
                 if loss is not None:
-                    why = _reason_against(loss, graph.seen_from(value))
-                    found.append((name, why))
-                    stays |= why is not None
+                    found.append((name, reason_for_tape(loss, graph.seen_from(value))))
         if optimizer is not None and graph is not None:
             for v in self.model.trainable_variables:
                 if v.regularizer is not None and factors_of(v.regularizer) is None:
@@ -282,15 +288,6 @@ class Native:
             )
             lines.append(f"A training step runs {'eagerly' if stays else how}.")
         return "\n".join(lines)
-
-
-def _reason_against(loss: Any, graph: Graph) -> str | None:
-    """Why a loss is not native on the output that the graph is seen from, or None."""
-    try:
-        LossPlan(loss, graph)
-    except NotNative as error:
-        return str(error)
-    return None
 
 
 def _input(x: Any) -> Array | None:

@@ -13,11 +13,11 @@ from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
 from .build import COUNT, Buffer, Phase
 from .graph import Graph, NotNative, rearranged
-from .losses import LossPlan
 from .lowering import Lowering
 from .optimizing import Update
 from .penalties import ActivityPenalty, WeightPenalties
 from .program import Program, groups_of, pitch_of
+from .taped_losses import plan_of
 
 Array = np.ndarray
 
@@ -37,10 +37,12 @@ class Outcome(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """How an output is judged: a `Loss` or None, and what it counts in the whole loss."""
+    """How an output is judged: a `Loss` or None, what it counts in the whole loss, and whether it
+    is computed on the tape even if it has a kernel."""
 
     loss: Any
     factor: float = 1.0
+    taped: bool = False
 
 
 class Step:
@@ -117,10 +119,10 @@ class Step:
     def _plan_losses(self, low: Lowering, judged: list[Judged], regularized: Sequence[Any]) -> None:
         """What makes up the loss, and the gradients of the values it looks at."""
         graph, trains = self.graph, self.update is not None
-        self.factors = [factor for _, factor in judged]
+        self.factors = [factor for _, factor, _ in judged]
         self.losses = [
-            None if loss is None else LossPlan(loss, graph.seen_from(value))
-            for value, (loss, _) in zip(graph.results, judged, strict=True)
+            None if loss is None else plan_of(loss, graph.seen_from(value), taped)
+            for value, (loss, _, taped) in zip(graph.results, judged, strict=True)
         ]
         judges = any(plan is not None for plan in self.losses)
         self.activities = [ActivityPenalty(*given) for given in graph.activity if judges]

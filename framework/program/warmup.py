@@ -32,8 +32,8 @@ from ..kernels.simd import TILE_ROWS
 from ..tensor import tensor
 
 _ROOMS = (
-    activations, channelwise, errors, joining, loss, moving, normalize, penalties, pointwise,
-    products, rows, scaling, shards, standardize, strided, updates, windows, winograd,
+    channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,
+    shards, standardize, strided, updates, windows, winograd,
 )  # fmt: skip
 _BY_ROWS = (
     products.correlate,

@@ -46,7 +46,9 @@ POINTWISE: dict[str, Callable[..., tuple[str, tuple[float, ...]]]] = {
 }
 #: Those that are ops of programs themselves.
 _OWN = ("relu", "tanh", "sigmoid")
+_PLAIN_RELU = {"negative_slope": 0.0, "max_value": None, "threshold": 0.0}
 _ALONG = ("softmax", "log_softmax", "sparsemax", "glu")
+ACTIVATIONS = frozenset((*POINTWISE, *_OWN, *_ALONG))
 
 
 @layer_names("Dense")
@@ -134,17 +136,13 @@ def _activation(layer: Any, graph: Graph, x: int) -> int:
 
 @layer_names("ReLU", "LeakyReLU")
 def _relu(layer: Any, graph: Graph, x: int) -> int:
-    most = getattr(layer, "max_value", None)
-    threshold = getattr(layer, "threshold", 0.0)
-    if most is None and not threshold and not layer.negative_slope:
-        return graph.add("relu", (x,), graph.shapes[x], layer.name)
-    given = {"negative_slope": layer.negative_slope, "max_value": most, "threshold": threshold}
-    return _pointwise(graph, x, layer.name, "relu", **given)
+    given = {name: getattr(layer, name) for name in _PLAIN_RELU if hasattr(layer, name)}
+    return applied(graph, x, layer.name, "relu", **given)
 
 
 @layer_names("ELU")
 def _elu(layer: Any, graph: Graph, x: int) -> int:
-    return _pointwise(graph, x, layer.name, "elu", alpha=layer.alpha)
+    return applied(graph, x, layer.name, "elu", alpha=layer.alpha)
 
 
 @layer_names("PReLU")
