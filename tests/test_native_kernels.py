@@ -164,8 +164,8 @@ def test_a_program_runs_slowly_without_compilation() -> None:
 
 def test_a_damaged_cache_costs_a_compilation_only(tmp_path: Path) -> None:
     assert _in_another_process(NUMBA_CACHE_DIR=str(tmp_path)) == "right"
-    files = [p for p in tmp_path.rglob("*") if p.suffix in (".nbi", ".nbc")]
-    assert files
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert any(p.name.startswith("gather-") for p in files)
     for path in files:
         path.write_bytes(path.read_bytes()[:50] + b"damaged")
     assert _in_another_process(NUMBA_CACHE_DIR=str(tmp_path)) == "right"

@@ -15,45 +15,29 @@ executes it without the interpreter lock.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.ccallback import CFunc
+from numba.core.ccallback import _CFuncCompiler  # type: ignore[attr-defined]
+from numba.core.compiler import Compiler as Pipeline
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
 from numba.core.sigutils import normalize_signature
 
-from . import simd
-from .jit import _forgive, njit
+from . import objects, simd
 
 _ROW = types.void(types.CPointer(types.int64))
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-
-
-@functools.cache
-def sources_stamp() -> str:
-    """A digest of all kernel sources and the vector width.
-
-    Numba's cache looks only at the file of a kernel, but what its vectors do is written in others.
-    """
-    digest = hashlib.sha256(str(simd.BITS).encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _stamped(compiled: Any) -> Any:
-    """Let the cache of a function go stale with any kernel source."""
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if file is not None:
-        file._source_stamp = (file._source_stamp, sources_stamp())
-    return compiled
+_COMPILER = f"numba {numba.__version__}"
+_C_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # calls release the interpreter lock
 
 
 class Kernel:
@@ -76,40 +60,72 @@ class Kernel:
 
     @functools.cached_property
     def address(self) -> int:
-        """Where the compiled kernel is; where nothing is compiled, a number that `run` knows."""
+        """Where the compiled kernel is; where nothing is compiled, a number that `call` knows."""
         if numba.config.DISABLE_JIT:
             return _interpreted(self)
-        self._compiled = _compile(self.function, self.name if self.made else None)
-        return int(self._compiled.address)
+        return objects.load(self._key, _COMPILER) or self._compile()
+
+    @functools.cached_property
+    def _key(self) -> str:
+        """The name of its file in the cache of object code."""
+        identity = f"made {self.name}" if self.made else objects.identity(self.function)
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        return f"{self.name}-{digest[:24]}"
+
+    def _compile(self) -> int:
+        _say_once()
+        # Kept: the code belongs to it.
+        self._library, symbol = _compiled(self.function, self._key)
+        objects.save(self._key, _COMPILER, symbol, self._library._get_compiled_object())
+        return int(self._library.get_pointer_to_function(symbol))
+
+    @functools.cached_property
+    def _entry(self) -> Any:
+        return _C_FUNCTION(self.address)
 
     def __call__(self, row: Any) -> None:
-        """Run once on an int64 array (tests)."""
-        run(np.array([self.address, len(row), *row], np.int64))
+        """Run once on a row: int64, contiguous."""
+        words = np.ascontiguousarray(row, np.int64)
+        if numba.config.DISABLE_JIT:
+            self.function(words)
+        else:
+            self._entry(words.ctypes.data)
 
 
-def _compile(function: Callable[[Any], None], key: str | None) -> Any:
-    compiled: Any = CFunc(
-        function, normalize_signature(_ROW), locals={}, options=dict(_OPTIONS, nopython=True)
-    )
-    try:
-        compiled.enable_caching()
-        _forgive(compiled._cache)
-        _stamped(compiled)
-        if key is not None:  # code and helpers are in the stamp of the sources
-            compiled._cache._index_key = lambda sig, codegen: (sig, codegen.magic_tuple(), key)
-        load = compiled._cache.load_overload
+class _Compiler(_CFuncCompiler):
+    """Numba's compiler, without the wrapper that would report exceptions."""
 
-        def load_or_say(*given: Any) -> Any:
-            found = load(*given)
-            if found is None:
-                _say_once()
-            return found
+    def _customize_flags(self, flags: Any) -> Any:
+        flags = super()._customize_flags(flags)
+        flags.no_cfunc_wrapper = True
+        return flags
 
-        compiled._cache.load_overload = load_or_say
-    except RuntimeError:  # nowhere to write
-        _say_once()
-    compiled.compile()
-    return compiled
+
+@global_compiler_lock
+def _compiled(function: Callable[[Any], None], key: str) -> tuple[Any, str]:
+    """A function of a row as a library of Numba's code generator, and the symbol to call.
+
+    Kernels raise nothing, so the symbol is a plain C function that needs nothing of Numba's.
+    """
+    arguments, result = normalize_signature(_ROW)
+    options = dict(_OPTIONS, nopython=True)
+    inner = _Compiler(function, cpu_target, options, {}, Pipeline).compile(arguments, result)
+    context = cpu_target.target_context
+    library = context.codegen().create_library(key)
+    library.enable_object_caching()
+    library.add_linking_library(inner.library)
+    module = library.create_ir_module(key)
+    words = context.get_value_type(arguments[0])
+    outer = ir.Function(module, ir.FunctionType(ir.VoidType(), [words]), f"gradtape.{key}")
+    convention = context.call_conv
+    body = convention.get_function_type(result, arguments)
+    body = ir.Function(module, body, inner.fndesc.llvm_func_name)
+    builder = ir.IRBuilder(outer.append_basic_block())
+    convention.call_function(builder, body, result, arguments, outer.args)
+    builder.ret_void()
+    library.add_ir_module(module)
+    library.finalize()
+    return library, outer.name
 
 
 @functools.cache
@@ -194,13 +210,8 @@ def _call_plain(b: Any, address: Any) -> None:
 call_plain = simd.plain(types.void, (types.int64,), _call_plain, lambda address: None)
 
 
-def njit_here(function: Any) -> Any:
-    """`njit`, with a cache that goes stale with any kernel source."""
-    return _stamped(njit(function))
-
-
-@njit_here
-def execute(program: int, start: int, stop: int) -> None:
+@inlined
+def execute(program, start, stop):  # type: ignore[no-untyped-def]
     """Run the records of the int64 array at address `program` from word `start` up to `stop`."""
     at = start
     while at < stop:
@@ -208,9 +219,14 @@ def execute(program: int, start: int, stop: int) -> None:
         at += 2 + load_int(program, at + 1)
 
 
+@kernel
+def _run(a):  # type: ignore[no-untyped-def]
+    execute(a[0], 0, a[1])
+
+
 def run(program: np.ndarray) -> None:
     """Run the records of a flat, contiguous int64 array."""
-    execute(program.ctypes.data, 0, program.size)
+    _run((program.ctypes.data, program.size))
 
 
 def rows_of_tiles(channels: int) -> list[tuple[int, int]]:

@@ -20,19 +20,19 @@ from ..kernels.native import (
     atomic_load,
     call_plain,
     execute,
+    kernel,
     load_int,
-    njit_here,
 )
 
 #: int64 words from one counter to the next: a cache line of its own for each.
 LINE = 8
 
 
-@njit_here
-def work(table: int, phases: int, count: int, tasks: int, counters: int, give_way: int) -> None:
+@kernel
+def work(a):  # type: ignore[no-untyped-def]
     """Take part in all phases.
 
-    Args:
+    Row:
         table: address of this thread's records (see `kernels.native`).
         phases: address of pairs: the number of tasks before this phase, and of this phase.
         count: the number of phases.
@@ -40,6 +40,7 @@ def work(table: int, phases: int, count: int, tasks: int, counters: int, give_wa
         counters: address of pairs of lines, tasks taken and done of each phase; zeros at first.
         give_way: address of a function that lets other threads run, or 0.
     """
+    table, phases, count, tasks, counters, give_way = a[0], a[1], a[2], a[3], a[4], a[5]
     for p in range(count):
         before, mine = load_int(phases, 2 * p), load_int(phases, 2 * p + 1)
         taken, done = counters + 16 * LINE * p, counters + 16 * LINE * p + 8 * LINE
@@ -131,8 +132,8 @@ def run_phases(
     addresses = [t.ctypes.data for t in tables]
     helping = []
     if len(tables) > 1:
-        helping = HELPERS.ask(len(tables) - 1, work, [(a, *shared) for a in addresses[1:]])
-    work(addresses[0], *shared)
+        helping = HELPERS.ask(len(tables) - 1, work, [((a, *shared),) for a in addresses[1:]])
+    work((addresses[0], *shared))
     for helper in helping:
         if not helper.cancel():
             helper.result()

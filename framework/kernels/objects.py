@@ -1,0 +1,148 @@
+"""Compiled kernels on disk, as object code that LLVM links in a millisecond.
+
+A file holds a checksum, the name of the kernel's symbol, and the code. What a kernel depends on
+(its own code, all kernel sources, the compiler, the machine) is digested into the file's name, so
+an outdated file is never found. A file that is damaged counts as absent; a folder that cannot be
+written to costs a compilation in every process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+_MAGIC = b"gradtape kernel 1\n"
+_DIGEST = hashlib.sha256().digest_size
+#: Generations of kernels (other sources, compilers, machines) that are kept.
+KEPT = 8
+
+#: Engines own the code of the kernels they link, so they live as long as the process.
+_engines: list[Any] = []
+
+
+@functools.cache
+def _machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine()
+
+
+@functools.cache
+def generation(compiler: str) -> str:
+    """A digest of all that every kernel depends on: sources, compiler, machine."""
+    settings = ("GRADTAPE_VECTOR_BITS", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT")
+    facts = [
+        compiler,
+        llvmlite.__version__,
+        sys.version,
+        llvm.get_default_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+        *(os.environ.get(name, "") for name in settings),
+    ]
+    digest = hashlib.sha256("\n".join(facts).encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def identity(function: Any) -> str:
+    """What a function computes, apart from what its module's names stand for.
+
+    Its place, its code, and the same of everything it is a closure over.
+    """
+    function = getattr(function, "py_func", getattr(function, "_defn", function))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return repr(function)
+    held = [identity(cell.cell_contents) for cell in function.__closure__ or ()]
+    facts = (code.co_consts, code.co_names, code.co_code.hex())
+    return f"{function.__module__}.{function.__qualname__} {facts} {held}"
+
+
+def _folders() -> list[Path]:
+    """Where files may be, the best place first: Numba's rules, with a folder of our own."""
+    if chosen := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(chosen) / "gradtape"]
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return [Path(__file__).parent / "__pycache__" / "native", base / "gradtape" / "native"]
+
+
+def load(key: str, compiler: str) -> int | None:
+    """The address of a kernel that was saved under this key, or None."""
+    for folder in _folders():
+        try:
+            content = (folder / generation(compiler) / key).read_bytes()
+        except OSError:
+            continue
+        found = _checked(content)
+        if found is not None:
+            return _link(*found)
+    return None
+
+
+def save(key: str, compiler: str, symbol: str, code: bytes) -> bool:
+    """Keep object code for other processes; returns whether there was a place to write to."""
+    body = symbol.encode() + b"\n" + code
+    content = _MAGIC + hashlib.sha256(body).digest() + body
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            _write(folder / generation(compiler), key, content)
+            return True
+    return False
+
+
+def _checked(content: bytes) -> tuple[str, bytes] | None:
+    """Symbol and code of a file; None if it is not what `save` wrote."""
+    start = len(_MAGIC) + _DIGEST
+    body = content[start:]
+    if content[:start] != _MAGIC + hashlib.sha256(body).digest():
+        return None
+    symbol, _, code = body.partition(b"\n")
+    return symbol.decode(), code
+
+
+def _link(symbol: str, code: bytes) -> int:
+    # An engine for each: symbols of kernels from different processes may be the same.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    return int(engine.get_function_address(symbol))
+
+
+def _write(folder: Path, key: str, content: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _drop_old(folder.parent)
+    handle, name = tempfile.mkstemp(dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, folder / key)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _drop_old(folder: Path) -> None:
+    """Forget the generations of kernels that were not made lately."""
+    found = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for old in found[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
