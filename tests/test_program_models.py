@@ -280,6 +280,28 @@ def test_concatenation_along_any_axis(axis: int) -> None:
     same(a, b, normal(0, 5, 5), normal(1, 5, *a.output_shape[1:]), steps=2)
 
 
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize(
+    ("shapes", "axes"),
+    [
+        (((5,), (5,)), 1),
+        (((4, 3), (2, 3)), 2),
+        (((3, 4), (2, 3, 5)), (1, 2)),
+        (((3,), (3, 2)), 1),
+    ],
+)
+def test_dot_products_replay_as_they_run(
+    shapes: tuple[tuple[int, ...], ...], axes: Any, normalize: bool
+) -> None:
+    def make() -> Any:
+        x = gt.Input((5,))
+        parts = [L.Reshape(s)(L.Dense(int(np.prod(s)))(x)) for s in shapes]
+        return gt.Model(x, L.Flatten()(L.Dot(axes, normalize)(parts)))
+
+    a, b = twins(make)
+    same(a, b, normal(0, 19, 5), normal(1, 19, *a.output_shape[1:]), steps=2)
+
+
 # Ops on symbolic tensors
 
 

@@ -73,6 +73,25 @@ def chosen_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def products(a):  # type: ignore[no-untyped-def]
+    """out[r, c] = sum over d of x[r, d] y[c, d], sample by sample.
+
+    Row: out, x, y, rows, columns, depth, steps of x from row to row and along the depth, of y from
+    column to column and along the depth.
+    """
+    out, x, y, rows, columns, depth = a[0], a[1], a[2], a[3], a[4], a[5]
+    x_row, x_step, y_row, y_step = a[6] * SHARD, a[7] * SHARD, a[8] * SHARD, a[9] * SHARD
+    for r in range(rows):
+        for c in range(columns):
+            for i in range(0, SHARD, LANES):
+                total = broadcast(0.0)
+                for d in range(depth):
+                    v = load(x, r * x_row + d * x_step + i)
+                    total = fma(v, load(y, c * y_row + d * y_step + i), total)
+                store(out, (r * columns + c) * SHARD + i, total)
+
+
+@kernel
 def repeat(a):  # type: ignore[no-untyped-def]
     """out[o, t, i] = x[o, i]. Row: out, x, outer, times, inner."""
     out, x, outer, times, inner = a[0], a[1], a[2], a[3], a[4] * SHARD

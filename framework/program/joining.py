@@ -118,6 +118,31 @@ class Repeat(OpLowering):
         low.give(node.inputs[0], lambda out: low.build.emit(joining.repeat_back, out, g, *numbers))
 
 
+@lowers("products")
+class Products(OpLowering):
+    """``y[m, n] = sum x[m, k] z[n, k]``, sample by sample."""
+
+    reads_input = True
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, z = (low.values[v] for v in node.inputs)
+        m, n, k = (node.settings[s] for s in "mnk")
+        low.build.emit(joining.products, low.output(node), x, z, m, n, k, k, 1, k, 1)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g = low.gradients[node.output]
+        x, z = (low.values[v] for v in node.inputs)
+        m, n, k = (node.settings[s] for s in "mnk")
+        low.give(
+            node.inputs[0],
+            lambda out: low.build.emit(joining.products, out, g, z, m, k, n, n, 1, 1, k),
+        )
+        low.give(
+            node.inputs[1],
+            lambda out: low.build.emit(joining.products, out, g, x, n, k, m, 1, n, 1, k),
+        )
+
+
 @lowers("concatenate")
 class Concatenate(OpLowering):
     """Side by side along an axis."""

@@ -7,6 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from ..graph import Graph, NotNative, Shape, layer_names
+from .layouts import permuted
+from .normalizing import unit_length
 
 #: Layers that combine element by element: the op, its settings.
 MERGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -87,6 +89,20 @@ def joined(graph: Graph, name: str, values: list[int], axis: int) -> int:
     first = shapes[0]
     shape = (*first[:axis], sum(s[axis] for s in shapes), *first[axis + 1 :])
     return graph.add("concatenate", tuple(values), shape, name, axis=axis)
+
+
+@layer_names("Dot")
+def _dot(layer: Any, graph: Graph, x: Any) -> int:
+    moved = []
+    for value, axis in zip(x, layer._pair, strict=True):
+        rank = len(graph.shapes[value])
+        axis = axis % (rank + 1) - 1
+        value = permuted(graph, value, (*(i for i in range(rank) if i != axis), axis), layer.name)
+        moved.append(unit_length(layer, graph, value) if layer.normalize else value)
+    (*rows, depth), (*columns, _) = (graph.shapes[v] for v in moved)
+    m, n = math.prod(rows), math.prod(columns)
+    shape = (*rows, *columns) or (1,)
+    return graph.add("products", tuple(moved), shape, layer.name, m=m, n=n, k=depth)
 
 
 @layer_names("Concatenate")

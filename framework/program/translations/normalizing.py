@@ -72,6 +72,13 @@ def _unit_norm(layer: Any, graph: Graph, x: int) -> int:
     return _standardize(layer, graph, x, _along(layer, graph, x), *given)
 
 
+def unit_length(layer: Any, graph: Graph, x: int) -> int:
+    """The value scaled to length 1 along its last axis."""
+    *kept, last = graph.shapes[x]
+    loops = [*(Loop(n, True, False) for n in kept), Loop(last, False, True)]
+    return _standardize(layer, graph, x, loops, standardize.LENGTH, _SHORTEST)
+
+
 @layer_names("GroupNormalization")
 def _group_norm(layer: Any, graph: Graph, x: int) -> int:
     shape = graph.shapes[x]
