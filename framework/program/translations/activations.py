@@ -84,34 +84,34 @@ def activated(layer: Any, graph: Graph, x: int, done: str = "") -> int:
         name == "linear" and activation.__module__.endswith("activations")
     ):
         return x
-    found = applied(graph, x, layer.name, name) if name in OPS and is_op(layer, name) else None
-    if found is None:
+    if name not in ACTIVATIONS or not is_op(layer, name):
         raise NotNative(f"the activation {name!r} of {layer.name!r} has no lowering")
-    return found
+    return applied(graph, x, layer.name, name)
 
 
-def applied(graph: Graph, x: int, layer: str, name: str, **settings: Any) -> int | None:
-    """The value of an activation, called as an op; None if it has no lowering."""
+def applied(graph: Graph, x: int, layer: str, name: str, **settings: Any) -> int:
+    """The value of an activation, called as an op.
+
+    Raises:
+        NotNative: it has no lowering.
+    """
+    if name not in ACTIVATIONS:
+        raise NotNative(f"the activation {name!r} of {layer!r} has no lowering")
+    given = _settings_of(OPS[name]) | settings
     if name in _ALONG:
-        return _along(graph, x, name, layer, settings.get("axis", -1))
-    if name in _OWN and not settings:
+        return _along(graph, x, name, layer, given["axis"])
+    if name in _OWN and (name != "relu" or given == _PLAIN_RELU):
         return graph.add(name, (x,), graph.shapes[x], layer)
-    if name not in POINTWISE:
-        return None
-    return _pointwise(graph, x, layer, name, **_settings_of(OPS[name]) | settings)
+    expression, numbers = POINTWISE[name](**given)
+    return graph.add(
+        "pointwise", (x,), graph.shapes[x], layer, expression=expression, given=tuple(numbers)
+    )
 
 
 def _settings_of(op: Any) -> dict[str, Any]:
     """The settings of an op, at their defaults."""
     parameters = inspect.signature(op).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
-
-
-def _pointwise(graph: Graph, x: int, layer: str, name: str, **given: Any) -> int:
-    expression, numbers = POINTWISE[name](**given)
-    return graph.add(
-        "pointwise", (x,), graph.shapes[x], layer, expression=expression, given=tuple(numbers)
-    )
 
 
 def _along(graph: Graph, x: int, name: str, layer: str, axis: Any) -> int:
