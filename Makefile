@@ -11,7 +11,7 @@ ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local
 	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
 	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
 
-.PHONY: help demo test lint format types gradcheck gradients kernels parity tutorials wheel wheel-check clean
+.PHONY: help demo test lint format types gradcheck gradients kernels parity keras-parity tutorials wheel wheel-check clean
 .DELETE_ON_ERROR:
 
 help:  ## What can be made
@@ -50,8 +50,11 @@ gradients: $(VENV)/.test  ## Write the proof of every gradient to docs/gradients
 PEERS  := torch==2.13.0 keras==3.15.1
 PARITY := $(VENV)-parity
 
-parity: $(PARITY)/.stamp  ## Compare every op with PyTorch, and layers, losses and optimizers with Keras
-	$(PARITY)/bin/python -m pytest tests/parity $(PYTEST_ARGS)
+parity: $(PARITY)/.stamp  ## Compare every op with PyTorch, and the vocabulary with Keras
+	$(ALONE) $(PARITY)/bin/python -m pytest tests/parity --numprocesses auto $(PYTEST_ARGS)
+
+keras-parity: $(PARITY)/.stamp  ## The same, and write docs/keras-parity.md
+	$(ALONE) $(PARITY)/bin/python -m pytest tests/parity --keras-page docs/keras-parity.md $(PYTEST_ARGS)
 
 $(PARITY)/.stamp: setup.cfg pyproject.toml Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY)
