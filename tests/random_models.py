@@ -125,6 +125,15 @@ class _Drawn:
             shape = (*a[:axis], a[axis] + b[axis], *a[axis + 1 :])
             self.add("concatenate", [first, second], shape, axis + 1)
 
+    def dot(self) -> None:
+        first, second = self.any(), self.any()
+        a, b = self.shapes[first], self.shapes[second]
+        pairs = [(i, j) for i, n in enumerate(a) for j, m in enumerate(b) if n == m]
+        if pairs and len(a) + len(b) < 6:
+            i, j = self.one_of(*pairs)
+            shape = (*a[:i], *a[i + 1 :], *b[:j], *b[j + 1 :]) or (1,)
+            self.add("dot", [first, second], shape, (i + 1, j + 1))
+
     def dense(self) -> None:
         value = self.value(1)
         if value is not None:
@@ -153,9 +162,9 @@ class _Drawn:
 @st.composite
 def recipes(draw: Any) -> Recipe:
     d = _Drawn(draw)
-    kinds = [d.conv, d.conv, d.pool, d.norm, d.pointwise, d.merge, d.merge, d.concatenate]
+    kinds = [d.conv, d.conv, d.pool, d.norm, d.pointwise, d.merge, d.merge, d.dot]
     for _ in range(d.number(1, 7)):
-        d.one_of(*kinds, d.dense, d.vector)()
+        d.one_of(*kinds, d.concatenate, d.dense, d.vector)()
     last = len(d.shapes) - 1
     outputs = [d.head(last)]
     if d.one_of(True, False):
@@ -189,6 +198,7 @@ _LAYERS: dict[str, Any] = {
     "pool": lambda made: getattr(L, made[0])(2, strides=made[1]),
     "merge": lambda made: getattr(L, made)(),
     "concatenate": lambda made: L.Concatenate(axis=made),
+    "dot": lambda made: L.Dot(made, normalize=True),
     "norm": lambda made: L.BatchNormalization(),
     "dropout": lambda made: L.Dropout(0.4, seed=5),
     "average": lambda made: L.GlobalAveragePooling2D(),
@@ -208,7 +218,7 @@ def model_of(recipe: Recipe) -> Any:
             values.append(given[0] * 0.5 - 0.25)
             continue
         layer = _LAYERS[kind](made) if kind in _LAYERS else L.Activation(kind)
-        values.append(layer(given if kind in ("merge", "concatenate") else given[0]))
+        values.append(layer(given if kind in ("merge", "concatenate", "dot") else given[0]))
     outputs = [values[i] for i, _ in recipe.outputs]
     model = gt.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
     kinds = {
