@@ -224,7 +224,7 @@ class Model(Trainer, Layer):
 
         A training step that a native program does not cover runs eagerly, which is right but slow.
         A layer without a lowering runs on the tape, in the middle of a native step, unless there
-        are more of them than of the others. A loss without one makes the whole step eager.
+        are more of them than of the others; so does a loss without a kernel, always.
 
         Args:
             print_fn: receives the text instead of `print`.
