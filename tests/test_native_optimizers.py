@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,33 @@ def test_slots_that_a_setting_asks_for_later_are_made() -> None:
     for key, values in a.optimizer.get_state().items():
         np.testing.assert_allclose(values, b.optimizer.get_state()[key], rtol=1e-4, atol=1e-6)
     assert {"0/momentum", "0/average"} <= a.optimizer.get_state().keys()
+
+
+def test_fit_ends_with_the_averages() -> None:
+    model = _model(optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9))
+    x, y = next(_batches(1, 64))
+    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    assert model._native.reason is None
+    for v in model.trainable_variables:
+        np.testing.assert_array_equal(v.data, model.optimizer.average_of(v))
+
+
+@pytest.mark.parametrize("name", ["nadam", "adagrad", "rmsprop_centered_momentum"])
+def test_a_loaded_model_goes_on_as_if_nothing_had_been(name: str, tmp_path: Path) -> None:
+    make = functools.partial(RULES[name], use_ema=True, gradient_accumulation_steps=2)
+    model = _model(make())
+    batches = list(_batches(9))
+    for x, y in batches[:5]:
+        model.train_on_batch(x, y)
+    model.save(tmp_path / "model.npz")
+    again = gt.load_model(tmp_path / "model.npz")
+    for x, y in batches[5:]:
+        assert model.train_on_batch(x, y) == pytest.approx(again.train_on_batch(x, y), rel=1e-5)
+    assert model.optimizer.iterations == again.optimizer.iterations == 4
+    for key, values in model.optimizer.get_state().items():
+        np.testing.assert_allclose(
+            values, again.optimizer.get_state()[key], rtol=1e-4, atol=1e-6, err_msg=key
+        )
 
 
 class _Logged(optimizers.SGD):
