@@ -67,3 +67,27 @@ def test_logs_become_plain_numbers() -> None:
     assert flat({"loss": 1.0}) == 1.0 and flat({"loss": 1.0, "acc": 2.0}) == [1.0, 2.0]
     with pytest.raises(TypeError, match=r"train_step\(\) must return a dict of logs"):
         numbers_of(None, "train_step")
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "expected"),
+    [
+        ((4,), (4, 1), gt.losses.BinaryCrossentropy),
+        ((4,), (4, 3), gt.losses.SparseCategoricalCrossentropy),
+        ((4, 3), (4, 3), gt.losses.CategoricalCrossentropy),
+        ((4, 2), (4, 2, 3), gt.losses.SparseCategoricalCrossentropy),
+    ],
+)
+def test_crossentropy_is_chosen_by_the_shapes(
+    true: tuple[int, ...], predicted: tuple[int, ...], expected: type[gt.losses.Loss]
+) -> None:
+    y, p = np.zeros(true, int), gt.tensor(np.full(predicted, 1 / predicted[-1]))
+    for name in ("crossentropy", "ce"):
+        scores = Scores(name, [name], None)
+        before = scores.loss(y, p).item()
+        scores.check(y, p, len(y), "the predictions")
+        assert type(scores.loss) is expected
+        assert scores.loss.name == name
+        assert scores.loss(y, p).item() == before
+        scores.update(y, p.numpy())
+        assert scores.result()[name] == pytest.approx(before, rel=1e-6)

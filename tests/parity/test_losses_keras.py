@@ -15,6 +15,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 import keras
 import torch
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 Array = np.ndarray
 RTOL, ATOL = 1e-5, 1e-6  # everything is float32
 
