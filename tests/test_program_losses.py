@@ -243,3 +243,19 @@ WITHOUT = {
 def test_every_loss_has_a_kernel_or_is_known_to_have_none() -> None:
     classes = {n for n in eager.__all__ if isinstance(getattr(eager, n), type)}
     assert classes - set(FORMS) <= WITHOUT and not WITHOUT & set(FORMS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool", "uint8"])
+def test_class_numbers_of_any_dtype_run_natively(dtype: str) -> None:
+    rng = np.random.default_rng(8)
+    x, y = rng.normal(size=(8, 5)).astype(np.float32), rng.integers(0, 2, 8)
+    histories = []
+    for labels in (y, y.astype(dtype)):
+        gt.utils.set_random_seed(1)
+        model = gt.Sequential([gt.Input((5,)), gt.layers.Dense(2, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        histories.append(model.fit(x, labels, epochs=2, verbose=0).history["loss"])
+        text: list[str] = []
+        model.explain(text.append)
+        assert "eager" not in "\n".join(text)
+    assert histories[0] == histories[1]

@@ -198,7 +198,7 @@ class LossPlan:
         if sample_weight is not None and _aligned(np.asarray(sample_weight), shape) is None:
             return False
         if self.form.labels:
-            return array.dtype.kind in "iu" and array.shape in (shape, (*shape, 1))
+            return array.dtype.kind in "biuf" and array.shape in (shape, (*shape, 1))
         fits = array.shape == (count, *self.shape)
         alone = not self.grid and self.features == 1 and array.shape == (count,)
         return array.dtype.kind in "biuf" and (fits or alone)
