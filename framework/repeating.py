@@ -16,6 +16,8 @@ from .feeding import Data
 from .scores import Scores
 from .steps import Steps
 
+#: Batches that metrics which only count see at once.
+TOGETHER = 8
 #: What a subclass or a model may do in its own way, by the kind of step.
 _STEPS = {
     "train": ("train_step", "compute_loss", "compute_metrics"),
@@ -45,6 +47,8 @@ class Repeater:
         self._scores: Scores = model._scores
         scored = kind == "predict" or (type(self._scores) is Scores and not model._own_metrics())
         self._on = usual and scored and not watched and isinstance(data, ArrayData)
+        self._waiting: list[tuple[Any, Any]] = []
+        self._may_wait = self._on and kind != "predict" and self._scores.only_counts()
 
     def learn(self) -> None:
         """Remember the program that has just done a step, if one has."""
@@ -68,7 +72,23 @@ class Repeater:
         if done is None:
             return None
         loss, predictions = done
-        scores = self._scores
-        scores.track(loss, len(predictions))
-        scores.update(batch[1], predictions, batch[2])
+        self._scores.track(loss, len(predictions))
+        if self._may_wait:
+            self._waiting.append((batch[1], predictions))
+            if len(self._waiting) == TOGETHER:
+                self.catch_up()
+        else:
+            self._scores.update(batch[1], predictions, batch[2])
         return loss
+
+    def catch_up(self) -> None:
+        """Put what waits into the metrics."""
+        if self._waiting:
+            targets, predictions = map(np.concatenate, zip(*self._waiting, strict=True))
+            self._waiting.clear()
+            self._scores.update(targets, predictions)
+
+    def logs(self) -> dict[str, Any]:
+        """Loss and metrics so far."""
+        self.catch_up()
+        return self._model.get_metrics_result()

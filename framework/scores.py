@@ -9,7 +9,7 @@ import numpy as np
 
 from .losses import as_loss
 from .losses.crossentropy import CrossentropyByShape
-from .metrics import Mean, Metric, as_metric
+from .metrics import Mean, Metric, as_metric, counts
 from .tensor import Tensor
 
 Array = np.ndarray
@@ -138,6 +138,14 @@ class Scores:
                 metric.update_state(y, y_pred, sample_weight)
             else:
                 metric.update_state(y, y_pred)
+
+    def only_counts(self) -> bool:
+        """Whether there are metrics, and all are the same however samples are put into batches.
+
+        That is so where each sample is right or wrong, and no weight is involved.
+        """
+        found = [not weighted and counts(metric) for metric, _, weighted in self._metrics]
+        return bool(found) and all(found)
 
     def result(self) -> dict[str, Any]:
         """Loss and metrics by name."""

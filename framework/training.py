@@ -214,7 +214,7 @@ class Trainer(Steps):
                     callbacks.on_train_batch_end(batch, logs)
                 loss = logs.get("loss", 0.0)
                 repeater.learn()
-            progress.step(self.get_metrics_result)
+            progress.step(repeater.logs)
             if current.finite and not math.isfinite(loss):
                 current.finite = False
                 progress.clear()
@@ -225,6 +225,7 @@ class Trainer(Steps):
         if logs is None:
             self._explain_end(epoch)
             return None
+        repeater.catch_up()
         if (batch + 1) % together:
             callbacks.on_train_batch_end(batch, logs)
         return self._final(logs)
@@ -326,7 +327,7 @@ class Trainer(Steps):
                         callbacks.on_test_batch_end(batch, logs)
                     repeater.learn()
                 if progress is not None:
-                    progress.step(self.get_metrics_result)
+                    progress.step(repeater.logs)
                 if interrupts is not None:
                     interrupts.check()
                 if self.stop_evaluating:
@@ -337,6 +338,7 @@ class Trainer(Steps):
                     "gone through only once: let it go on for ever and pass a number of steps, or "
                     "pass a gt.utils.PyDataset."
                 )
+            repeater.catch_up()
             if (batch + 1) % together:
                 callbacks.on_test_batch_end(batch, logs)
             logs = self._final(logs)

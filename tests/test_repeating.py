@@ -17,7 +17,7 @@ Y = RNG.integers(0, 2, 50)
 W = RNG.uniform(0, 2, 50)
 
 
-def network(cls: type[gt.Sequential] = gt.Sequential) -> gt.Sequential:
+def network(cls: type[gt.Sequential] = gt.Sequential, weighted: bool = True) -> gt.Sequential:
     gt.utils.set_random_seed(0)
     model = cls(
         [gt.Input((3,)), gt.layers.Dense(4, activation="relu"), gt.layers.Dropout(0.2),
@@ -28,20 +28,21 @@ def network(cls: type[gt.Sequential] = gt.Sequential) -> gt.Sequential:
         gt.optimizers.SGD(gt.optimizers.schedules.ExponentialDecay(0.1, 5, 0.9), momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        weighted_metrics=[accuracy],
+        weighted_metrics=[accuracy] if weighted else None,
     )
     return model
 
 
-def test_numbers_are_those_of_steps_that_are_watched() -> None:
+@pytest.mark.parametrize("weighted", [True, False])  # without, metrics see some batches at once
+def test_numbers_are_those_of_steps_that_are_watched(weighted: bool) -> None:
     watch = gt.callbacks.LambdaCallback(
         on_train_batch_end=lambda *_: None, on_test_batch_end=lambda *_: None,
         on_predict_batch_end=lambda *_: None,
     )  # fmt: skip
     results = []
     for callbacks in ([], [watch]):
-        model = network()
-        given: dict[str, Any] = {"batch_size": 8, "verbose": 0, "callbacks": callbacks}
+        model = network(weighted=weighted)
+        given: dict[str, Any] = {"batch_size": 3, "verbose": 0, "callbacks": callbacks}
         history = model.fit(
             X, Y, sample_weight=W, epochs=3, validation_split=0.3, **given
         ).history  # fmt: skip

@@ -71,6 +71,15 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
 
 @register("metrics")
+#: What says of each sample whether it is right.
+_COUNTING = (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy)
+
+
+def counts(metric: Any) -> bool:
+    """Whether a metric is the share of the samples that are right, and nothing else."""
+    return isinstance(metric, MeanMetricWrapper) and metric._fn in _COUNTING
+
+
 def sparse_top_k_categorical_accuracy(
     y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
 ) -> Array:

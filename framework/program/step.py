@@ -98,10 +98,19 @@ class Step:
             update.emit(low.build, groups, pitch)
         self._prepare(low)
         self._inputs, self._drawn = low.inputs, low.drawn
+        #: Whether the loss of the only output is the whole loss.
+        self._alone = self.factors == [1] and not (self.activities or regularized or low.islands)
         #: The layers that run on the tape.
         self.islands = list(low.islands.values())
         self.samples = low.samples
         self.program = Program(low.build, batch, size, workers, guard)
+        #: The forms of targets and weights that were last found to fit.
+        self._accepted: list[Any] = []
+        #: The predictions of each output, where they lie in the arena after a run.
+        self._views = [
+            self.program.view(buffer).reshape(-1)[: batch * math.prod(s)].reshape(batch, *s)
+            for buffer, s in zip(self._predictions, self.output_shapes, strict=True)
+        ]
         self._put_targets = [
             None if plan is None else plan.place(self.program) for plan in self.losses
         ]
@@ -208,9 +217,11 @@ class Step:
                     f"This program takes {(self.batch, *shape)} {dtype}, received {x.shape} "
                     f"{x.dtype}."
                 )
-        if not self.accepts(ys, weights):
+        forms = [(_form(y), _form(w)) for y, w in zip(ys, weights, strict=True)]
+        if forms != self._accepted and not self.accepts(ys, weights):
             shapes = ", ".join(str(np.shape(y)) for y in ys)
             raise ValueError(f"The targets do not fit the loss, shape {shapes}.")
+        self._accepted = forms
         for buffer, x in zip(self._inputs, xs, strict=True):
             self.program.point(buffer, x)
         drawn = [(buffer, draw()) for buffer, draw in self._drawn]
@@ -230,14 +241,12 @@ class Step:
 
     def _outcome(self, penalty: float) -> Outcome:
         """Copies of what the last run left in the arena."""
-        batch, program = self.batch, self.program
-        outputs = [
-            program.view(buffer).reshape(-1)[: batch * math.prod(shape)].reshape(batch, *shape)
-            for buffer, shape in zip(self._predictions, self.output_shapes, strict=True)
-        ]
+        program = self.program
         losses = [None if plan is None else plan.total(program) for plan in self.losses]
         whole = None
-        if any(value is not None for value in losses):
+        if self._alone:
+            whole = losses[0]
+        elif any(value is not None for value in losses):
             parts = [
                 np.float32(factor) * value
                 for factor, value in zip(self.factors, losses, strict=True)
@@ -247,5 +256,10 @@ class Step:
             penalty += sum(activity.total(program) for activity in self.activities)
             penalty += sum(island.total() for island in self.islands)
             whole = np.float32(sum(parts) + penalty)
-        copies = iter([output.copy() for output in outputs])
+        copies = iter([output.copy() for output in self._views])
         return Outcome(whole, rearranged(self.graph.outputs, copies), losses)
+
+
+def _form(values: Any) -> Any:
+    """What it depends on whether targets or weights fit: None, or shape and dtype."""
+    return None if values is None else (values.shape, values.dtype)
