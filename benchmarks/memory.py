@@ -38,17 +38,15 @@ def forget_peak() -> None:
 
 def measure(contestant: str, net: str, batch: int, steps: int, threads: int) -> dict[str, Any]:
     """Megabytes at the peak above the size before the model was made, and that size."""
-    from .peers import PEERS, Gradtape
+    from . import peers
 
-    if contestant.startswith("torch"):
-        __import__("torch")
+    if contestant in peers.PACKAGES:
+        __import__(peers.PACKAGES[contestant])
     x, labels = data(net, batch, 2)
     weights = initial_weights(net)
     forget_peak()
     before = peak()
-    trainer = (Gradtape if contestant == report.OURS else PEERS[contestant])(
-        net, weights, 0.02, threads
-    )
+    trainer = peers.contestant(contestant, net, weights, 0.02, threads)
     for step in range(steps):
         trainer.step(x[step % 2], labels[step % 2])
     return {"above": peak() - before, "imported": before}

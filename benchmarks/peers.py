@@ -1,12 +1,15 @@
 """The contestants: each trains a net of `nets` by SGD with momentum, cross-entropy on logits.
 
 A contestant is made from a net's name, the initial weights, a learning rate and a number of
-threads, and has ``step(x, labels)``, which returns the loss of that batch before the update.
+threads, and has ``step(x, labels)``, which returns the loss of that batch before the update, and
+``predict(x)``, which returns the logits of batches (batches, batch, H, W, C), one row a sample.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +36,9 @@ class Gradtape:
 
     def step(self, x: np.ndarray, labels: np.ndarray) -> float:
         return self.model.train_on_batch(x, labels)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict(x.reshape(-1, *x.shape[2:]), batch_size=x.shape[1], verbose=0)
 
 
 class Torch:
@@ -94,6 +100,11 @@ class Torch:
         self.optimizer.step()
         return loss.item()
 
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        with self.torch.inference_mode():
+            batches = [self.torch.from_numpy(b).permute(0, 3, 1, 2) for b in x]
+            return np.concatenate([self.model(b).numpy() for b in batches])
+
 
 class TorchCompile(Torch):
     """PyTorch with torch.compile."""
@@ -104,13 +115,9 @@ class TorchCompile(Torch):
 
 
 class Keras:
-    """Keras 3, on the back end that KERAS_BACKEND names (default here: TensorFlow or PyTorch)."""
-
-    backend: str | None = None
+    """Keras 3, on the back end that KERAS_BACKEND names: only one in a process."""
 
     def __init__(self, name: str, weights: Arrays, rate: float, threads: int) -> None:
-        if self.backend:
-            os.environ["KERAS_BACKEND"] = self.backend
         import keras
 
         self._limit(keras.backend.backend(), threads)
@@ -141,7 +148,8 @@ class Keras:
         if backend == "tensorflow":
             import tensorflow as tf
 
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            with contextlib.suppress(RuntimeError):  # already running
+                tf.config.threading.set_intra_op_parallelism_threads(threads)
         elif backend == "torch":
             import torch
 
@@ -150,17 +158,69 @@ class Keras:
     def step(self, x: np.ndarray, labels: np.ndarray) -> float:
         return float(self.model.train_on_batch(x, labels))
 
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict(x.reshape(-1, *x.shape[2:]), batch_size=x.shape[1], verbose=0)
 
-class TensorFlow(Keras):
-    """TensorFlow: a Keras model, whose train step is a `tf.function`."""
 
-    backend = "tensorflow"
+class TensorFlow:
+    """TensorFlow, one `tf.function` a step."""
+
+    def __init__(self, name: str, weights: Arrays, rate: float, threads: int) -> None:
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # a net before this one has set it
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        self.version = tf.__version__
+        self.parameters = [tf.Variable(w) for w in weights]
+        self.speeds = [tf.Variable(tf.zeros_like(w)) for w in weights]
+        layers = NETS[name][1]
+
+        def forward(x: Any) -> Any:
+            given_weights = iter(self.parameters)
+            for kind, *given in layers:
+                activation = None
+                if kind == "conv":
+                    _, _, padding, activation = given
+                    pads = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+                    x = tf.nn.conv2d(x, next(given_weights), 1, pads) + next(given_weights)
+                elif kind == "dense":
+                    activation = given[1]
+                    x = x @ next(given_weights) + next(given_weights)
+                elif kind == "flatten":
+                    x = tf.reshape(x, (len(x), -1))
+                else:
+                    pool = tf.nn.max_pool2d if kind == "max" else tf.nn.avg_pool2d
+                    x = pool(x, given[0], given[0], "VALID")
+                if activation:
+                    x = {"tanh": tf.tanh, "relu": tf.nn.relu}[activation](x)
+            return x
+
+        @tf.function
+        def update(x: Any, labels: Any) -> Any:
+            with tf.GradientTape() as tape:
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward(x))
+                loss = tf.reduce_mean(losses)
+            gradients = tape.gradient(loss, self.parameters)
+            for p, v, g in zip(self.parameters, self.speeds, gradients, strict=True):
+                v.assign(MOMENTUM * v - rate * g)
+                p.assign_add(v)
+            return loss
+
+        self.update, self.forward = update, tf.function(forward)
+
+    def step(self, x: np.ndarray, labels: np.ndarray) -> float:
+        return float(self.update(x, labels))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.forward(b).numpy() for b in x])
 
 
 class Jax:
-    """JAX, one jitted step."""
+    """JAX, one jitted step. It can be kept to one thread only, and only before it is imported."""
 
     def __init__(self, name: str, weights: Arrays, rate: float, threads: int) -> None:
+        if threads == 1 and "jax" not in sys.modules:
+            os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
         import jax
         import jax.numpy as jnp
 
@@ -205,13 +265,16 @@ class Jax:
             moved = [p + v for p, v in zip(parameters, speeds, strict=True)]
             return value, moved, speeds
 
-        self.update = jax.jit(update)
+        self.update, self.forward = jax.jit(update), jax.jit(forward)
         self.parameters = [jnp.asarray(w) for w in weights]
         self.speeds = [jnp.zeros_like(p) for p in self.parameters]
 
     def step(self, x: np.ndarray, labels: np.ndarray) -> float:
         value, self.parameters, self.speeds = self.update(self.parameters, self.speeds, x, labels)
         return float(value)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.asarray(self.forward(self.parameters, b)) for b in x])
 
 
 PEERS: dict[str, Callable[..., Any]] = {
@@ -221,3 +284,17 @@ PEERS: dict[str, Callable[..., Any]] = {
     "keras": Keras,
     "jax": Jax,
 }
+
+#: What each imports.
+PACKAGES = dict(zip(PEERS, ("torch", "torch", "tensorflow", "keras", "jax"), strict=True))
+
+
+def contestant(name: str, *given: Any) -> Any:
+    """Ours, or the peer of that name.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    if name in PACKAGES:
+        __import__(PACKAGES[name])
+    return (Gradtape if name == "gradtape" else PEERS[name])(*given)

@@ -20,7 +20,12 @@ _STEP = (
     "x, y = data('lenet5', 128, 1); "
     "{make}('lenet5', initial_weights('lenet5'), 0.02, {threads}).step(x[0], y[0])"
 )
-CONTESTANTS = {report.OURS: ("gradtape", "Gradtape"), "torch": ("torch", "Torch")}
+CONTESTANTS = {
+    report.OURS: ("gradtape", "Gradtape"),
+    "torch": ("torch", "Torch"),
+    "tensorflow": ("tensorflow", "TensorFlow"),
+    "jax": ("jax", "Jax"),
+}
 
 
 def seconds(code: str, **environment: str) -> float | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import report
 from .nets import BATCHES, NETS, data, initial_weights
-from .peers import PEERS, Gradtape
+from .peers import PEERS, contestant
 
 CURVE = 50
 RATE = 0.02
@@ -46,9 +46,9 @@ def multiplications(name: str) -> int:
     return total
 
 
-def curve(contestant: Any, x: Any, labels: Any, steps: int) -> list[float]:
+def curve(trainer: Any, x: Any, labels: Any, steps: int) -> list[float]:
     """The losses of the first steps."""
-    return [contestant.step(x[i % len(x)], labels[i % len(x)]) for i in range(steps)]
+    return [trainer.step(x[i % len(x)], labels[i % len(x)]) for i in range(steps)]
 
 
 def turns(contestants: dict[str, Any], x: Any, labels: Any, seconds: float) -> dict[str, Any]:
@@ -56,13 +56,13 @@ def turns(contestants: dict[str, Any], x: Any, labels: Any, seconds: float) -> d
     times: dict[str, list[float]] = {name: [] for name in contestants}
     end = time.perf_counter() + seconds * len(contestants)
     while time.perf_counter() < end:
-        for name, contestant in contestants.items():
-            contestant.step(x[0], labels[0])  # after another's turn: caches, and threads that spin
+        for name, one in contestants.items():
+            one.step(x[0], labels[0])  # after another's turn: caches, and threads that spin
             turn = time.perf_counter()
             i = 0
             while time.perf_counter() - turn < 0.25 or i < 2:
                 start = time.perf_counter()
-                contestant.step(x[i % len(x)], labels[i % len(x)])
+                one.step(x[i % len(x)], labels[i % len(x)])
                 times[name].append(time.perf_counter() - start)
                 i += 1
     return times
@@ -82,11 +82,11 @@ def run(
     """
     x, labels = data(net, batch, 8)
     weights = initial_weights(net)
-    contestants: dict[str, Any] = {"gradtape": Gradtape(net, weights, RATE, threads)}
+    contestants: dict[str, Any] = {}
     missing = {}
-    for name in peers:
+    for name in ("gradtape", *peers):
         try:
-            contestants[name] = PEERS[name](net, weights, RATE, threads)
+            contestants[name] = contestant(name, net, weights, RATE, threads)
         except ImportError as error:
             missing[name] = f"not installed ({error.name})"
     curves = {name: curve(c, x, labels, losses) for name, c in contestants.items()}
@@ -139,6 +139,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--peers", default="torch", help=f"comma-separated: {', '.join(PEERS)}")
     parser.add_argument("--nets", default="lenet5", help=f"comma-separated: {', '.join(NETS)}")
     parser.add_argument("--batch", type=int, help="instead of the usual sizes")
+    parser.add_argument("--losses", type=int, default=CURVE, help="first losses to compare")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each contestant")
     given = parser.parse_args(arguments)
     from gradtape.kernels.peak import peak as measured_peak
@@ -147,7 +148,7 @@ def main(arguments: list[str] | None = None) -> None:
     for net in report.names(given.nets):
         for batch in (given.batch,) if given.batch else BATCHES.get(net, (32,)):
             peers = report.names(given.peers)
-            results.append(run(net, batch, peers, given.threads, given.seconds))
+            results.append(run(net, batch, peers, given.threads, given.seconds, given.losses))
     peak = measured_peak()
     print(f"{platform.processor() or platform.machine()}, {given.threads} threads;", end=" ")
     print(f"fused multiply-adds: {peak:.0f} GFLOP/s a core")

@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks import fit_epoch, memory, report, scaling, startup, train_step
+from benchmarks import all as everything
+from benchmarks import (
+    fit_epoch,
+    memory,
+    predict,
+    report,
+    scaling,
+    startup,
+    tables,
+    time_to_accuracy,
+    train_step,
+)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`report.alone` without the second that a process takes to start."""
+
+    def alone(module: str, environment: Any = None, **settings: Any) -> Any:
+        try:
+            return importlib.import_module(module).measure(**settings)
+        except ImportError as error:
+            return {"missing": f"not installed ({error.name})"}
+
+    monkeypatch.setattr(report, "alone", alone)
+    monkeypatch.setenv("KERAS_BACKEND", "none")  # put back afterwards
 
 
 def _results(folder: Path, name: str) -> Any:
@@ -24,6 +52,7 @@ def test_train_step_reports_medians(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "at the measured peak" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_fit_epoch_says_which_back_end_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,10 +70,32 @@ def test_memory_counts_more_than_the_parameters(tmp_path: Path) -> None:
     assert ours["above"] > 61_706 * 4 / 2**20 and ours["imported"] > 10
 
 
-def test_startup_times_import_and_first_step(tmp_path: Path) -> None:
-    startup.main(["--peers", "", "--runs", "1", "--no-cold", "--out", str(tmp_path)])
-    ours = _results(tmp_path, "startup")["gradtape"]
-    assert 0 < ours["interpreter"] < ours["first_step"] and "cold_step" not in ours
+def test_startup_times_import_and_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def seconds(code: str, **environment: str) -> float | None:
+        started.append((code, *environment))
+        return None if "jax" in code else float(len(code))
+
+    monkeypatch.setattr(startup, "seconds", seconds)
+    startup.main(["--peers", "jax", "--runs", "1", "--out", str(tmp_path)])
+    found = _results(tmp_path, "startup")
+    assert found["jax"] == {"missing": "not installed (jax)"}
+    ours = found["gradtape"]
+    assert ours["interpreter"] < ours["import"] < ours["first_step"] == ours["cold_step"]
+    assert [code for code, *environment in started if environment == ["NUMBA_CACHE_DIR"]] == [
+        startup._STEP.format(make="Gradtape", threads=os.cpu_count())
+    ]
+
+
+def test_a_process_is_timed_as_a_whole() -> None:
+    taken = startup.seconds("import time; time.sleep(0.05)")
+    assert taken is not None and taken > 0.05
+    assert startup.seconds("import nonesuch") is None
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        startup.seconds("1 / 0")
 
 
 def test_scaling_compares_thread_counts(tmp_path: Path) -> None:
@@ -73,3 +124,52 @@ def test_medians_keep_what_is_missing() -> None:
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match="KeyError"):
         report.alone("benchmarks.startup", contestant="nobody", threads=1)
+
+
+def test_predict_times_samples(tmp_path: Path) -> None:
+    given = ["--peers", "", "--nets", "lenet5", "--seconds", "0.05", "--threads", "1"]
+    predict.main([*given, "--out", str(tmp_path)])
+    assert _results(tmp_path, "predict")["lenet5"]["gradtape"]["us_a_sample"] > 0
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_time_to_accuracy_counts_from_the_start_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.zeros((64, 28, 28, 1), np.float32), np.arange(64) % 2
+    monkeypatch.setattr(time_to_accuracy, "_data", lambda goal: ((x, y), (x, y)))
+    goals = {"easy": (0.4, 32, 0.002), "hard": (1.0, 32, 0.002)}
+    monkeypatch.setattr(time_to_accuracy, "GOALS", goals)
+    given = ["--backends", "nonesuch", "--epochs", "2"]
+    time_to_accuracy.main([*given, "--out", str(tmp_path)])
+    found = _results(tmp_path, "time_to_accuracy")
+    assert found["easy"]["gradtape"]["seconds"] > 0
+    assert found["easy"]["gradtape"]["accuracy"] == 0.5
+    assert found["hard"]["gradtape"] == {"missing": "accuracy 0.500 after 2 epochs"}
+    assert found["easy"]["keras-nonesuch"] == {"missing": "not installed (nonesuch)"}
+
+
+def test_bars_are_judged() -> None:
+    assert tables.verdict(0.2, 0.5, 0.3) == "aim reached"
+    assert tables.verdict(0.4, 0.5, 0.3) == "reached"
+    assert tables.verdict(0.6, 0.5, 0.3) == "**missed**"
+    assert tables.verdict(1.8, 1.7, 1.9, larger=True) == "reached"
+
+
+def test_tables_of_the_page_come_from_the_figures(tmp_path: Path) -> None:
+    """Those of docs/performance.md are what its figures give; other figures give others."""
+    figures = json.loads(everything.FIGURES.read_text())
+    page = tmp_path / "page.md"
+    page.write_text(everything.PAGE.read_text())
+    tables.renew(page, figures)
+    assert page.read_text() == everything.PAGE.read_text()
+    found = {"gradtape": {"above": 3.0}, "torch": {"above": 4.0}}
+    tables.renew(page, {"memory": {**_RUN, "results": {"vgg_small, batch 64": found}}})
+    line = "| peak memory of vgg_small, batch 64, MB | 1 | 0.6 | 0.75 (3 against 4 of torch) |"
+    assert f"{line} reached |" in page.read_text()
+    page.write_text("no markers")
+    with pytest.raises(ValueError, match="markers"):
+        tables.renew(page, {})
+
+
+_RUN = {"date": "today", "machine": "this one", "cores": 2, "seconds": 1}
