@@ -70,7 +70,6 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     return _labels("sparse_categorical_accuracy", y_true, best.shape, y_pred.shape) == best
 
 
-@register("metrics")
 #: What says of each sample whether it is right.
 _COUNTING = (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy)
 
@@ -80,6 +79,7 @@ def counts(metric: Any) -> bool:
     return isinstance(metric, MeanMetricWrapper) and metric._fn in _COUNTING
 
 
+@register("metrics")
 def sparse_top_k_categorical_accuracy(
     y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
 ) -> Array:
