@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .random import get_seed, resume_seed
-from .tensor import Tensor
 
 State = tuple[dict[str, Any], dict[str, np.ndarray]]
 _VARIABLES, _OPTIMIZER, _METRICS = "variables/", "optimizer/", "metrics/"
@@ -67,16 +66,18 @@ def restore(model: Any, config: dict[str, Any], arrays: dict[str, np.ndarray], n
         _restore_metrics(model, arrays)
 
 
-# A metric has no list of what it remembers: its numbers and arrays are that.
+# What a metric remembers are its variables, and the numbers and arrays in its attributes.
+
+_VARIABLE = "variables."
 
 
 def _numbers(metric: Any) -> dict[str, Any]:
-    found = {}
-    for name, value in vars(metric).items():
-        data = value.data if isinstance(value, Tensor) else value
-        if isinstance(data, (int, float, np.number, np.ndarray)) and not isinstance(data, bool):
-            found[name] = data
-    return found
+    found = {
+        name: value
+        for name, value in vars(metric).items()
+        if isinstance(value, (int, float, np.number, np.ndarray)) and not isinstance(value, bool)
+    }
+    return found | {f"{_VARIABLE}{j}": v.data for j, v in enumerate(metric.variables)}
 
 
 def _metrics_of(model: Any) -> dict[str, np.ndarray]:
@@ -91,9 +92,8 @@ def _restore_metrics(model: Any, arrays: dict[str, np.ndarray]) -> None:
     for i, metric in enumerate(model.metrics):
         prefix = f"{_METRICS}{i}/"
         for key in [k for k in arrays if k.startswith(prefix)]:
-            name = key.removeprefix(prefix)
-            before = getattr(metric, name, None)
-            if isinstance(before, Tensor):
-                before[...] = arrays[key]
+            name, value = key.removeprefix(prefix), arrays[key]
+            if name.startswith(_VARIABLE):
+                metric.variables[int(name.removeprefix(_VARIABLE))].assign(value)
             else:
-                setattr(metric, name, arrays[key] if arrays[key].ndim else arrays[key].item())
+                setattr(metric, name, value if value.ndim else value.item())

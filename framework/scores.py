@@ -9,7 +9,8 @@ import numpy as np
 
 from .losses import as_loss
 from .losses.crossentropy import CrossentropyByShape
-from .metrics import Mean, Metric, as_metric, counts
+from .metrics import Mean, Metric, as_metric
+from .metrics.accuracy import counts
 from .tensor import Tensor
 
 Array = np.ndarray

@@ -307,3 +307,18 @@ def test_tensorboard_refuses_what_it_does_not_write() -> None:
         gt.callbacks.TensorBoard(profile_batch=2)
     with pytest.raises(ValueError, match="update_freq"):
         gt.callbacks.TensorBoard(update_freq=0)
+
+
+def test_metrics_with_variables_go_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    def fresh() -> gt.Sequential:
+        gt.utils.set_random_seed(0)
+        net = gt.Sequential([gt.Input((3,)), gt.layers.Dense(1, activation="sigmoid")])
+        net.compile("sgd", "binary_crossentropy", metrics=[gt.metrics.AUC(name="auc")])
+        return net
+
+    expected = fresh().fit(X, Y, 5, verbose=0).history
+    with pytest.raises(RuntimeError, match="power cut"):
+        fresh().fit(X, Y, 5, verbose=0,
+                    callbacks=[gt.callbacks.BackupAndRestore(tmp_path, 2), Crash(0, 5)])  # fmt: skip
+    backup = gt.callbacks.BackupAndRestore(tmp_path, 2)
+    assert fresh().fit(X, Y, 5, verbose=0, callbacks=[backup]).history == expected

@@ -38,7 +38,6 @@ from .accuracy import (
     TopKCategoricalAccuracy,
     binary_accuracy,
     categorical_accuracy,
-    counts,
     sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,

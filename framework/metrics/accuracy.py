@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..losses.base import array_of
 from ..serialization import register
-from .base import Array, Shape, same_shape
+from .base import Array, MeanMetricWrapper, Shape, same_shape
 from .wrapping import FunctionMetric
 
 
@@ -68,15 +68,6 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     y_pred = array_of(y_pred)
     best = y_pred.argmax(-1)
     return _labels("sparse_categorical_accuracy", y_true, best.shape, y_pred.shape) == best
-
-
-#: What says of each sample whether it is right.
-_COUNTING = (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy)
-
-
-def counts(metric: Any) -> bool:
-    """Whether a metric is the share of the samples that are right, and nothing else."""
-    return isinstance(metric, MeanMetricWrapper) and metric._fn in _COUNTING
 
 
 @register("metrics")
@@ -148,3 +139,12 @@ class SparseTopKCategoricalAccuracy(
 
     With `from_sorted_ids`, predictions are class numbers already, the best first.
     """
+
+
+#: What says of each sample whether it is right.
+_COUNTING = (accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy)
+
+
+def counts(metric: Any) -> bool:
+    """Whether a metric is the share of the samples that are right, and nothing else."""
+    return isinstance(metric, MeanMetricWrapper) and metric._fn in _COUNTING
