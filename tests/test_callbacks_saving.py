@@ -318,7 +318,7 @@ def test_metrics_with_variables_go_on_in_the_middle_of_an_epoch(tmp_path: Path) 
 
     expected = fresh().fit(X, Y, 5, verbose=0).history
     with pytest.raises(RuntimeError, match="power cut"):
-        fresh().fit(X, Y, 5, verbose=0,
-                    callbacks=[gt.callbacks.BackupAndRestore(tmp_path, 2), Crash(0, 5)])  # fmt: skip
+        backup = gt.callbacks.BackupAndRestore(tmp_path, 2)
+        fresh().fit(X, Y, 5, verbose=0, callbacks=[backup, Crash(0, 5)])
     backup = gt.callbacks.BackupAndRestore(tmp_path, 2)
     assert fresh().fit(X, Y, 5, verbose=0, callbacks=[backup]).history == expected
