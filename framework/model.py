@@ -57,6 +57,7 @@ class Model(Trainer, Layer):
     """
 
     _topology: Topology | None = None
+    _basic_config = True  # subclasses say their arguments as layers do
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ learning applied to document recognition", section II-B): what ``LeNet5(original
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,6 +50,17 @@ class Subsampling(gt.layers.Layer):
     def call(self, x: gt.Tensor) -> gt.Tensor:
         return squash(self.coefficient * (4 * gt.ops.average_pool(x, pool_size=2)) + self.bias)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, *sides, maps = input_shape
+        return (batch, *(None if n is None else n // 2 for n in sides), maps)
+
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        """One product with a coefficient for each window."""
+        return math.prod(output_shape[1:])
+
+    def window(self, input_shape: Any, output_shape: Any) -> gt.layers.Window:
+        return gt.layers.Window((2, 2), (2, 2), (0, 0))
+
 
 @register
 class TableConvolution(gt.layers.Layer):
@@ -71,6 +83,17 @@ class TableConvolution(gt.layers.Layer):
     def call(self, x: gt.Tensor) -> gt.Tensor:
         kernel = gt.ops.reshape(gt.ops.matmul(self.kernel, self._places), shape=self._shape)
         return squash(gt.ops.conv(x, kernel) + self.bias)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        batch, *sides, _ = input_shape
+        return (batch, *(None if n is None else n - 4 for n in sides), self.bias.size)
+
+    def multiply_adds(self, input_shape: Any, output_shape: Any) -> int:
+        """Every weight once for each position: none for what table I does not mark."""
+        return self.kernel.size * math.prod(output_shape[1:-1])
+
+    def window(self, input_shape: Any, output_shape: Any) -> gt.layers.Window:
+        return gt.layers.Window((5, 5), (1, 1), (0, 0))
 
 
 def layers_of_1998(input_shape: Sequence[int], classes: int, padding: int) -> list[Any]:

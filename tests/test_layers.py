@@ -404,14 +404,39 @@ def test_an_input_has_one_shape(arguments):
 # Configuration
 
 
-def test_a_layer_with_arguments_must_say_them():
-    class Silent(Layer):
-        def __init__(self, size):
-            super().__init__()
-            self.size = size
+class Silent(Layer):
+    def __init__(self, size, sides=(1, 2), *, start=0.5):
+        super().__init__()
+        self.size = size
 
-    with pytest.raises(TypeError, match=r"Silent must define get_config\(self\).*size"):
-        Silent(3).get_config()
+
+class Named(Silent):
+    def __init__(self, size, **kwargs):
+        Layer.__init__(self, **kwargs)
+        self.size = size
+
+
+class Saying(Named):
+    def get_config(self):
+        return {**super().get_config(), "size": 7}
+
+
+def test_plain_arguments_say_themselves():
+    config = Silent(3, start=2).get_config()
+    assert config == {"size": 3, "start": 2}
+    assert Silent.from_config(config).size == 3
+    named = Named(4, name="n", dtype="float64")
+    assert named.get_config() == {"size": 4, "name": "n", "trainable": True, "dtype": "float64"}
+    assert Named.from_config(named.get_config()).get_config() == named.get_config()
+    assert Saying(1, name="s").get_config()["size"] == 7
+
+
+def test_other_arguments_must_be_said():
+    for thing in (np.ones(3), lambda x: x, [Scale()]):
+        with pytest.raises(TypeError, match=r"Named must define get_config\(self\).*size \(a "):
+            Named(thing).get_config()
+    with pytest.raises(TypeError, match="size"):
+        Silent()
 
 
 def test_the_base_configuration():

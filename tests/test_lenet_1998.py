@@ -173,3 +173,14 @@ def test_a_saved_net_loads_in_a_process_that_has_not_seen_the_zoo(tmp_path):
     code = f"import gradtape as gt; print(gt.load_model({str(path)!r}).count_params())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stdout.strip() == "60840", run.stderr
+
+
+def test_its_analysis_counts_what_the_paper_counts() -> None:
+    found = gt.analysis(gt.models.LeNet5((32, 32, 1), original=True))
+    sizes = {"C1": 5, "S2": 6, "C3": 14, "S4": 16, "C5": 32}
+    for name, size in sizes.items():
+        assert found[name].receptive_field.size == (size, size)
+    # Connections of section II-B without those of the biases: 151,600 of C3 with 1,600.
+    assert found["C3"].multiply_adds == 150_000
+    assert found["S2"].multiply_adds == 14 * 14 * 6
+    assert found["C3"].output_shape == (None, 10, 10, 16)

@@ -1,8 +1,8 @@
 """Images seen through an affine map: every output pixel reads four input pixels around one point.
 
-An image is first continued by a border, so that no pixel needs a question of its own: whatever lies
-further outside is folded back to where the border or the image shows the same. The gradient visits
-the same pairs of pixels and writes the other way, so one loop does both.
+An image is first continued by one pixel all around, so that none needs a question of its own: what
+lies further outside is folded back to where the border or the image shows the same. The gradient
+visits the same pairs of pixels and writes the other way.
 """
 
 from __future__ import annotations
@@ -34,34 +34,35 @@ def _place(i: int, length: int, mode: int) -> int:
 
 
 @njit
-def _continue(image: Array, border: Array, mode: int, fill: float) -> None:
-    """Put an image (H, W, C) into one with a pixel before and two after each axis."""
+def _continue(image: Array, border: Array, mode: int) -> None:
+    """Put an image (H, W, C) into one with a pixel around it, which is there with `CONSTANT`."""
     height, width, channels = image.shape
     source, target = image.reshape(-1), border.reshape(-1)
-    row = width * channels
+    row, wide = width * channels, (width + 2) * channels
+    before, after = (row - channels, 0) if mode == WRAP else (0, row - channels)
     for i in range(height):
-        start = (i + 1) * (row + 3 * channels) + channels
+        s, t = np.uintp(i * row), np.uintp((i + 1) * wide + channels)
         for k in range(row):
-            target[np.uintp(start + k)] = source[np.uintp(i * row + k)]
-    for j in (-1, width, width + 1):
-        v = _place(j, width, mode)
-        for i in range(height):
+            target[t + np.uintp(k)] = source[s + np.uintp(k)]
+        if mode != CONSTANT:
             for c in range(channels):
-                border[i + 1, j + 1, c] = image[i, v, c] if v >= 0 else fill
-    for i in (-1, height, height + 1):
-        u = _place(i, height, mode) + 1
-        for j in range(width + 3):
-            for c in range(channels):
-                border[i + 1, j, c] = border[u, j, c] if u > 0 else fill
+                target[t + np.uintp(c) - np.uintp(channels)] = source[s + np.uintp(before + c)]
+                target[t + np.uintp(row + c)] = source[s + np.uintp(after + c)]
+    if mode != CONSTANT:
+        top, bottom = (height, 1) if mode == WRAP else (1, height)
+        last = np.uintp((height + 1) * wide)
+        for k in range(wide):
+            target[np.uintp(k)] = target[np.uintp(top * wide + k)]
+            target[last + np.uintp(k)] = target[np.uintp(bottom * wide + k)]
 
 
 @njit
 def _add_back(image: Array, border: Array, mode: int) -> None:
     """The gradient of `_continue`: every pixel of the border belongs to one of the image."""
     height, width, channels = image.shape
-    for i in range(-1, height + 2):
+    for i in range(-1, height + 1):
         u = _place(i, height, mode)
-        for j in range(-1, width + 2):
+        for j in range(-1, width + 1):
             v = _place(j, width, mode)
             if u >= 0 and v >= 0:
                 for c in range(channels):
@@ -116,6 +117,7 @@ def _points(
         z = z if z > zero else zero  # so that not even NaN is outside
         z = z if z < last else last
         whole = np.int32(z)
+        whole = whole if nearest or whole <= length else np.int32(length)
         pixel[k] = whole
         beyond[k] = z - kind(whole)
 
@@ -125,22 +127,45 @@ def _read(pixels: Array, places: Array, across: Array, down: Array, row: int, ou
     """Pixels (count, C) of the result, between four pixels each."""
     count, channels = out.shape
     right, below = np.uintp(channels), np.uintp(row)
-    for k in range(count):
-        u, v = across[k], down[k]
-        for c in range(channels):
+    for c in range(channels):
+        for k in range(count):
             a = np.uintp(places[k] + c)
             b = a + below
-            above = pixels[a] + (pixels[a + right] - pixels[a]) * u
-            under = pixels[b] + (pixels[b + right] - pixels[b]) * u
-            out[k, c] = above + (under - above) * v
+            above = pixels[a] + (pixels[a + right] - pixels[a]) * across[k]
+            under = pixels[b] + (pixels[b + right] - pixels[b]) * across[k]
+            out[k, c] = above + (under - above) * down[k]
+
+
+@njit(reorder=True)
+def _read_upright(
+    pixels: Array, left: Array, across: Array, top: Array, down: Array, line: Array, out: Array
+) -> None:
+    """An image of the result whose rows are rows of the image: `_read` an axis at a time.
+
+    Args:
+        left, across: of each column of the result; `top, down`: of each row.
+        line: a row of the bordered image, to work in.
+    """
+    columns, row, channels = len(left), len(line), out.shape[1]
+    for i in range(len(top)):
+        start, share = np.uintp(top[i] * row), down[i]
+        below = start + np.uintp(row)
+        for k in range(row):
+            above = pixels[start + np.uintp(k)]
+            line[k] = above + (pixels[below + np.uintp(k)] - above) * share
+        for c in range(channels):
+            for j in range(columns):
+                a = np.uintp(left[j] * np.int32(channels) + np.int32(c))
+                near = line[a]
+                out[i * columns + j, c] = near + (line[a + np.uintp(channels)] - near) * across[j]
 
 
 @njit
 def _take(pixels: Array, places: Array, out: Array) -> None:
     """Pixels (count, C) of the result, one pixel each."""
     count, channels = out.shape
-    for k in range(count):
-        for c in range(channels):
+    for c in range(channels):
+        for k in range(count):
             out[k, c] = pixels[np.uintp(places[k] + c)]
 
 
@@ -177,25 +202,34 @@ def move(
     _, height, width, channels = images.shape
     count, rows, columns, _ = seen.shape
     results = seen.reshape(count, rows * columns, channels)
-    border = np.zeros((height + 3, width + 3, channels), images.dtype)
-    pixels, row = border.reshape(-1), (width + 3) * channels
+    border = np.full((height + 2, width + 2, channels), fill, images.dtype)
+    pixels, row = border.reshape(-1), (width + 2) * channels
     place = np.arange(rows * columns)
     x, y = (place % columns).astype(images.dtype), (place // columns).astype(images.dtype)
     left, top = np.empty(len(x), np.int32), np.empty(len(x), np.int32)
-    across, down = np.empty_like(x), np.empty_like(x)
+    beyond = np.empty((2, len(x)), images.dtype)
+    line, steps = np.empty(row, images.dtype), np.arange(rows).astype(images.dtype)
     for n in range(count):
         m = maps[n]
-        _points(x, y, m[0], m[1], m[2], width, mode, not bilinear, left, across)
-        _points(x, y, m[3], m[4], m[5], height, mode, not bilinear, top, down)
-        for k in range(len(x)):
-            left[k] = left[k] * np.int32(channels) + top[k] * np.int32(row)
+        # Moved and scaled, but not turned: a column is read from columns, a row from rows.
+        upright = bilinear and not back and m[1] == 0 and m[3] == 0
+        k, r = (columns, rows) if upright else (len(x), len(x))
+        xs, ys = (steps, steps) if upright else (x, y)
+        u, v, across, down = left[:k], top[:r], beyond[0, :k], beyond[1, :r]
+        _points(x[:k], y[:k], m[0], m[1], m[2], width, mode, not bilinear, u, across)
+        _points(xs, ys, m[3], m[4], m[5], height, mode, not bilinear, v, down)
+        if not back:
+            _continue(images[n], border, mode)
+        if upright:
+            _read_upright(pixels, u, across, v, down, line, results[n])
+            continue
+        for i in range(len(x)):
+            left[i] = left[i] * np.int32(channels) + top[i] * np.int32(row)
         if back:
             border[:] = 0
             _add(pixels, left, across, down, row, results[n])
             _add_back(images[n], border, mode)
-            continue
-        _continue(images[n], border, mode, fill)
-        if bilinear:
+        elif bilinear:
             _read(pixels, left, across, down, row, results[n])
         else:
             _take(pixels, left, results[n])

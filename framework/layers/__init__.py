@@ -114,6 +114,7 @@ from .regularization import (
 from .reshaping import Flatten, Permute, RepeatVector, Reshape
 from .resizing import CenterCrop, RandomCrop, Resizing
 from .transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
+from .window import Window
 
 #: The names that Keras has twice.
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
@@ -242,6 +243,7 @@ __all__ = [
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Window",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",

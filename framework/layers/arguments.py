@@ -87,3 +87,49 @@ def unknown_argument(cls: type, name: str) -> TypeError:
     return TypeError(
         f"{cls.__name__} has no argument {name!r}.{hint} It takes: {', '.join(known)}."
     )
+
+
+def plain_arguments(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
+    """What a layer was made with, by the names of the arguments of its class.
+
+    Empty if they are not those that it takes: then `__init__` will say so.
+    """
+    try:
+        bound = inspect.signature(cls).bind(*args, **settings)
+    except TypeError:
+        return {}
+    given: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
+        given |= value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
+    return {n: v if _is_plain(v) else Unsaid(type(v).__name__) for n, v in given.items()}
+
+
+class Unsaid(str):
+    """In place of an argument that is no plain data: what kind of thing it was."""
+
+
+def with_plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with the plain arguments of a layer's own class.
+
+    Raises:
+        TypeError: some argument is no plain data.
+    """
+    given, cls = layer._given, type(layer)
+    unsaid = [f"{name} (a {value})" for name, value in given.items() if isinstance(value, Unsaid)]
+    if unsaid:
+        raise TypeError(
+            f"{cls.__name__} must define get_config(self) to be saved: a dict with "
+            f"super().get_config() and its arguments, because {', '.join(unsaid)} is no plain data."
+        )
+    parameters = inspect.signature(cls).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {**given, **{n: v for n, v in config.items() if takes_all or n in parameters}}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    return value is None or isinstance(value, (bool, int, float, str, np.generic))

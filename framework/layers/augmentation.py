@@ -159,7 +159,8 @@ class RandomTranslation(RandomAffine):
 
     def maps(self, shape: tuple[int, ...], generator: Generator) -> Array:
         count, height, width, _ = shape
-        maps = np.tile([1.0, 0, 0, 0, 1, 0], (count, 1))
+        maps = np.zeros((count, 6))
+        maps[:, [0, 4]] = 1
         maps[:, 5] = -height * generator.uniform(*self.height_factor, count)
         maps[:, 2] = -width * generator.uniform(*self.width_factor, count)
         return maps

@@ -25,7 +25,7 @@ from ..tensor import Tensor, as_tensor
 from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
 from ..variable import Variable
 from .added import OuterCall
-from .arguments import first_shape, float_dtype, unknown_argument
+from .arguments import first_shape, float_dtype, plain_arguments, unknown_argument, with_plain
 from .building import once
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
@@ -81,11 +81,26 @@ class Layer(Owner):
     input_spec: InputSpec | None = None
     casts_integers: bool = False
     _takes_training: bool = False
+    #: Whether `get_config` is that of `Layer`, and whether it has to say arguments by itself.
+    _basic_config: bool = True
+    _automatic_config: bool = False
+    _given: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        if cls._automatic_config:
+            self._given = plain_arguments(cls, args, kwargs)
+        return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = once(cls.build)  # type: ignore[method-assign]
+        says, own = "get_config" in vars(cls), "_basic_config" in vars(cls)
+        if says and not own:
+            cls._basic_config = False
+        if says or "__init__" in vars(cls):
+            cls._automatic_config = cls._basic_config and not own
         if "call" in vars(cls):
             parameters = inspect.signature(cls.call).parameters
             cls._takes_training = "training" in parameters
@@ -418,23 +433,16 @@ class Layer(Owner):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this layer again, as plain data.
 
+        A class with arguments that are numbers, strings, or lists or dicts of them need not define
+        it: what the layer was made with is remembered.
+
         Raises:
-            TypeError: the class takes arguments of its own but does not say which.
+            TypeError: the class takes other arguments, but does not say them.
         """
-        missing = [
-            p.name
-            for p in inspect.signature(type(self).__init__).parameters.values()
-            if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
-        ]
-        if missing and type(self).get_config is Layer.get_config:
-            raise TypeError(
-                f"{type(self).__name__} must define get_config(self) to be saved: a dict with "
-                f"super().get_config() and its arguments {', '.join(missing)}."
-            )
         config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = serialize(self.activity_regularizer)
-        return config
+        return with_plain(self, config) if self._automatic_config else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
