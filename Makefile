@@ -11,7 +11,8 @@ ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local
 	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
 	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
 
-.PHONY: help demo test lint format types gradcheck gradients kernels parity keras-parity tutorials wheel wheel-check clean
+.PHONY: help demo test benchmarks lint format types gradcheck gradients kernels parity keras-parity tutorials \
+	wheel wheel-check clean
 .DELETE_ON_ERROR:
 
 help:  ## What can be made
@@ -61,6 +62,17 @@ $(PARITY)/.stamp: setup.cfg pyproject.toml Makefile
 	$(PARITY)/bin/python -m pip $(QUIET) install --editable '.[test]' $(PEERS)
 	touch $@
 
+# The peers whose speed is compared, in an environment of their own.
+RIVALS := $(VENV)-peers
+
+benchmarks: $(RIVALS)/.stamp  ## Measure against PyTorch, TensorFlow, JAX and Keras; renews docs/performance.md
+	$(RIVALS)/bin/python -m benchmarks.all --quick
+
+$(RIVALS)/.stamp: setup.cfg pyproject.toml Makefile
+	test -x $(RIVALS)/bin/python || $(PYTHON) -m venv $(RIVALS)
+	$(RIVALS)/bin/python -m pip $(QUIET) install --editable '.[plot]' $(PEERS) tensorflow-cpu 'jax[cpu]'
+	touch $@
+
 tutorials: $(VENV)/.plot  ## Run the tutorials from top to bottom
 	for lesson in tutorials/*.py; do echo "$$lesson"; MPLBACKEND=Agg $(PY) $$lesson || exit 1; done
 
@@ -85,7 +97,7 @@ wheel-check: $(INSTALLED)/.stamp  ## Train for an epoch with the installed wheel
 	cd $(INSTALLED) && bin/gradtape train lenet5 --data mnist_sample --epochs 1 --limit 256 --out run
 
 clean:  ## Remove environments, builds and caches
-	rm -rf $(VENV) $(INSTALLED) $(PARITY) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INSTALLED) $(PARITY) $(RIVALS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(PY):
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("gradtape needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ...")'
