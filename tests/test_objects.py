@@ -49,17 +49,24 @@ def test_a_compiled_kernel_is_linked_from_its_file(
 
 
 def test_a_damaged_file_counts_as_absent(folder: Path) -> None:
-    objects.save("key", "compiler", "symbol", b"code" * 100)
+    objects.save("key", "compiler", "symbol", [], b"code" * 100)
     (path,) = _files(folder)
     whole = path.read_bytes()
-    assert objects._checked(whole) == ("symbol", b"code" * 100)
+    assert objects._checked(whole) == ("symbol", [], b"code" * 100)
     for damaged in (b"", whole[:20], whole[:-1], whole[:-1] + b"x", b"x" + whole[1:]):
         path.write_bytes(damaged)
         assert objects.load("key", "compiler") is None
 
 
+def test_code_that_calls_what_is_not_there_is_not_linked(folder: Path) -> None:
+    objects.save("key", "compiler", "symbol", ["malloc", "surely_nowhere"], b"code")
+    (path,) = _files(folder)
+    assert objects._checked(path.read_bytes()) == ("symbol", ["malloc", "surely_nowhere"], b"code")
+    assert objects.load("key", "compiler") is None
+
+
 def test_another_compiler_does_not_find_it(folder: Path) -> None:
-    objects.save("key", "one", "symbol", b"code")
+    objects.save("key", "one", "symbol", [], b"code")
     assert objects.load("key", "two") is None
 
 
@@ -68,13 +75,13 @@ def test_nowhere_to_write_is_said_and_survived(
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
-    assert not objects.save("key", "compiler", "symbol", b"code")
+    assert not objects.save("key", "compiler", "symbol", [], b"code")
     assert objects.load("key", "compiler") is None
 
 
 def test_only_the_latest_generations_stay(folder: Path) -> None:
     for i in range(objects.KEPT + 3):
-        objects.save("key", f"compiler {i}", "symbol", b"code")
+        objects.save("key", f"compiler {i}", "symbol", [], b"code")
     assert len(list(folder.iterdir())) == objects.KEPT
     last = objects.generation(f"compiler {objects.KEPT + 2}")
     assert (folder / last / "key").exists()

@@ -76,7 +76,10 @@ class Kernel:
         _say_once()
         # Kept: the code belongs to it.
         self._library, symbol = _compiled(self.function, self._key)
-        objects.save(self._key, _COMPILER, symbol, self._library._get_compiled_object())
+        declared = [f.name for f in self._library._final_module.functions if f.is_declaration]
+        called = [name for name in declared if not name.startswith("llvm.")]
+        code = self._library._get_compiled_object()
+        objects.save(self._key, _COMPILER, symbol, called, code)
         return int(self._library.get_pointer_to_function(symbol))
 
     @functools.cached_property

@@ -1,9 +1,9 @@
 """Compiled kernels on disk, as object code that LLVM links in a millisecond.
 
-A file holds a checksum, the name of the kernel's symbol, and the code. What a kernel depends on
-(its own code, all kernel sources, the compiler, the machine) is digested into the file's name, so
-an outdated file is never found. A file that is damaged counts as absent; a folder that cannot be
-written to costs a compilation in every process.
+A file holds a checksum, the name of the kernel's symbol, those of the functions that it calls, and
+the code. What a kernel depends on (its own code, all kernel sources, the compiler, the machine) is
+digested into the file's name, so an outdated file is never found. A file that is damaged counts as
+absent; a folder that cannot be written to costs a compilation in every process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-_MAGIC = b"gradtape kernel 1\n"
+_MAGIC = b"gradtape kernel 2\n"
 _DIGEST = hashlib.sha256().digest_size
 #: Generations of kernels (other sources, compilers, machines) that are kept.
 KEPT = 8
@@ -91,14 +91,25 @@ def load(key: str, compiler: str) -> int | None:
         except OSError:
             continue
         found = _checked(content)
-        if found is not None:
-            return _link(*found)
+        if found is None:
+            continue
+        symbol, called, code = found
+        if all([llvm.address_of_symbol(name) for name in called]):  # LLVM would end the process
+            return _link(symbol, code)
     return None
 
 
-def save(key: str, compiler: str, symbol: str, code: bytes) -> bool:
-    """Keep object code for other processes; returns whether there was a place to write to."""
-    body = symbol.encode() + b"\n" + code
+def save(key: str, compiler: str, symbol: str, called: list[str], code: bytes) -> bool:
+    """Keep object code for other processes; returns whether there was a place to write to.
+
+    Args:
+        key: the name of its file.
+        compiler: what made it.
+        symbol: the kernel's.
+        called: functions that have to be in a process before the code is linked.
+        code: an object file.
+    """
+    body = b"\n".join([symbol.encode(), " ".join(called).encode(), code])
     content = _MAGIC + hashlib.sha256(body).digest() + body
     for folder in _folders():
         with contextlib.suppress(OSError):
@@ -107,14 +118,14 @@ def save(key: str, compiler: str, symbol: str, code: bytes) -> bool:
     return False
 
 
-def _checked(content: bytes) -> tuple[str, bytes] | None:
-    """Symbol and code of a file; None if it is not what `save` wrote."""
+def _checked(content: bytes) -> tuple[str, list[str], bytes] | None:
+    """Symbol, functions called and code of a file; None if it is not what `save` wrote."""
     start = len(_MAGIC) + _DIGEST
     body = content[start:]
     if content[:start] != _MAGIC + hashlib.sha256(body).digest():
         return None
-    symbol, _, code = body.partition(b"\n")
-    return symbol.decode(), code
+    symbol, called, code = body.split(b"\n", 2)
+    return symbol.decode(), called.decode().split(), code
 
 
 def _link(symbol: str, code: bytes) -> int:
