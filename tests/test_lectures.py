@@ -118,7 +118,7 @@ def test_L13_max_pool_with_stride_one() -> None:
 
 def test_pooling_keeps_channels_and_has_no_parameters(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 6, 6, 5))
-    for layer in (gt.layers.MaxPooling2D(), gt.layers.AveragePooling2D()):
+    for layer in (gt.layers.MaxPooling2D(), gt.layers.AveragePooling2D(2)):
         assert layer(x).shape == (2, 3, 3, 5)
         assert not layer.weights
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,6 @@ import pytest
 
 import gradtape as gt
 from gradtape import program
-from gradtape.kernels import native as kernels_native
-from gradtape.kernels.native import kernel
-from gradtape.kernels.simd import LANES, broadcast, store
 
 Array = np.ndarray
 L = gt.layers
@@ -167,33 +163,3 @@ def test_normalisation_of_one_sample_stays_in_its_buffers() -> None:
         step.program.check_canaries()
         assert np.isfinite(loss) and np.isfinite(predictions).all()
     assert all(np.isfinite(w).all() for w in model.get_weights())
-
-
-@kernel
-def _sevens(a):  # type: ignore[no-untyped-def]
-    store(a[0], 0, broadcast(7.0))
-
-
-@pytest.mark.skipif(not program.enabled(), reason="nothing is compiled, so nothing is cached")
-def test_a_stale_or_poisoned_cache_file_is_compiled_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels_native.numba.config, "CACHE_DIR", str(tmp_path))
-
-    def hits() -> int:
-        """How many kernels came out of the cache; the kernel is right in any case."""
-        made = kernels_native.Kernel(_sevens.function, "sevens")
-        out = np.zeros(LANES, np.float32)
-        made([out.ctypes.data])
-        assert (out == 7).all()
-        return int(made._compiled.cache_hits)
-
-    assert hits() == 0 and hits() == 1
-    monkeypatch.setattr(kernels_native, "sources_stamp", lambda: "another version of the sources")
-    assert hits() == 0 and hits() == 1
-    for poison in (b"", b"not a pickle", b"\x80\x04"):
-        files = [p for p in tmp_path.rglob("*") if p.suffix == ".nbi"]
-        assert files
-        for path in files:
-            path.write_bytes(poison)
-        assert hits() == 0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ...tape import OPS
 from ..graph import Graph, NotNative
-from .activations import applied
+from .activations import ACTIVATIONS, applied
 from .merging import affine, combined, joined
 
 
@@ -36,8 +38,9 @@ def operation(
     value = None
     if op in OPERATIONS:
         value = OPERATIONS[op](graph, name, op, *arguments, **settings)
-    elif len(arguments) == 1 and isinstance(arguments[0], Value):
-        value = applied(graph, arguments[0].number, name, op, **settings)
+    elif op in ACTIVATIONS and isinstance(arguments[0], Value):
+        given = inspect.signature(OPS[op]).bind(*arguments, **settings).arguments
+        value = applied(graph, arguments[0].number, name, op, **dict(list(given.items())[1:]))
     if value is None:
         raise NotNative(f"the op {op!r} of {name!r} has no lowering for its operands")
     return value
