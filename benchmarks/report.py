@@ -153,6 +153,7 @@ def chart(groups: Groups, unit: str, path: Path) -> None:
     for axis, (title, values) in zip(axes.flat, groups.items(), strict=False):
         colors = ["#d1495b" if name == OURS else "#9aa5b1" for name in values]
         axis.bar_label(axis.bar(list(values), list(values.values()), color=colors), fmt="%.2f")
+        axis.margins(y=0.12)  # room for the label of the highest
         axis.set_title(title)
         axis.set_ylabel(unit)
         axis.tick_params(axis="x", labelrotation=20)

@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = report.parser("time_to_accuracy", __doc__)
     parser.add_argument("--backends", default=",".join(BACKENDS), help="of Keras")
     parser.add_argument("--goals", default=",".join(GOALS))
-    parser.add_argument("--epochs", type=int, default=20, help="give up after these")
+    parser.add_argument("--epochs", type=int, default=40, help="give up after these")
     given = parser.parse_args(arguments)
     results: dict[str, Any] = {}
     for goal in report.names(given.goals):
