@@ -79,47 +79,48 @@ def _floor(x: float) -> float:
 @njit(reorder=True)
 def _points(
     x: Array, y: Array, a: float, b: float, start: float, length: int, mode: int, nearest: bool,
-    pixel: Array, beyond: Array,
+    at: Array, pixel: Array, beyond: Array,
 ) -> None:  # fmt: skip
     """Where pixels read along an axis: the pixel of the border, and how far beyond it.
 
     Points outside the border are folded to those within that show the same.
 
     Args:
-        x, y: column and row of each pixel, in the precision to compute in.
+        x, y: column and row of each pixel, float64, as all places are.
         a, b, start: pixel (x, y) reads at ``a * x + b * y + start``.
         nearest: whether to round that.
+        at: float64, to work in.
         pixel, beyond: the results.
     """
-    kind = x.dtype.type
-    zero, half, one, last = kind(0), kind(0.5), kind(1), kind(length + 1)
-    period = kind(2 * length if mode == REFLECT else length)
-    share, p, q = one / period, kind(a), kind(b)
+    kind = beyond.dtype.type
+    last = float(length + 1)
+    period = float(2 * length if mode == REFLECT else length)
+    share = 1 / period
     # Whole periods are taken off before precision is lost.
-    s = kind(start - period * math.floor(start / period) if mode >= REFLECT else start)
+    s = start - period * math.floor(start / period) if mode >= REFLECT else start
     for k in range(len(x)):
-        beyond[k] = p * x[k] + q * y[k] + s
+        at[k] = a * x[k] + b * y[k] + s
     if nearest:
         for k in range(len(x)):
-            beyond[k] = kind(_floor(beyond[k] + half))
+            at[k] = _floor(at[k] + 0.5)
     if mode == REFLECT:
         for k in range(len(x)):
-            z = beyond[k] + half
-            z -= period * kind(_floor(z * share))
+            z = at[k] + 0.5
+            z -= period * _floor(z * share)
             w = period - z
-            beyond[k] = (z if z < w else w) - half
+            at[k] = (z if z < w else w) - 0.5
     elif mode == WRAP:
         for k in range(len(x)):
-            z = beyond[k]
-            beyond[k] = z - period * kind(_floor(z * share))
+            z = at[k]
+            at[k] = z - period * _floor(z * share)
     for k in range(len(x)):
-        z = beyond[k] + one
-        z = z if z > zero else zero  # so that not even NaN is outside
+        z = at[k] + 1.0
+        z = z if z > 0.0 else 0.0  # so that not even NaN is outside
         z = z if z < last else last
         whole = np.int32(z)
         whole = whole if nearest or whole <= length else np.int32(length)
         pixel[k] = whole
-        beyond[k] = z - kind(whole)
+        beyond[k] = kind(z - whole)
 
 
 @njit(reorder=True)
@@ -171,16 +172,15 @@ def _take(pixels: Array, places: Array, out: Array) -> None:
 
 @njit
 def _add(pixels: Array, places: Array, across: Array, down: Array, row: int, g: Array) -> None:
-    """The gradient of `_read`."""
+    """The gradient of `_read`. Shares are float64, so that what is left of one is exact too."""
     count, channels = g.shape
     for k in range(count):
         for c in range(channels):
             a = places[k] + c
-            below = g[k, c] * down[k]
-            above = g[k, c] - below
-            pixels[a] += above - above * across[k]
+            above, below = g[k, c] * (1 - down[k]), g[k, c] * down[k]
+            pixels[a] += above * (1 - across[k])
             pixels[a + channels] += above * across[k]
-            pixels[a + row] += below - below * across[k]
+            pixels[a + row] += below * (1 - across[k])
             pixels[a + row + channels] += below * across[k]
 
 
@@ -205,29 +205,34 @@ def move(
     border = np.full((height + 2, width + 2, channels), fill, images.dtype)
     pixels, row = border.reshape(-1), (width + 2) * channels
     place = np.arange(rows * columns)
-    x, y = (place % columns).astype(images.dtype), (place // columns).astype(images.dtype)
+    x, y = (place % columns).astype(np.float64), (place // columns).astype(np.float64)
     left, top = np.empty(len(x), np.int32), np.empty(len(x), np.int32)
-    beyond = np.empty((2, len(x)), images.dtype)
-    line, steps = np.empty(row, images.dtype), np.arange(rows).astype(images.dtype)
+    across, down = np.empty(len(x), images.dtype), np.empty(len(x), images.dtype)
+    shares = np.empty((2, len(x) if back else 0))
+    at = np.empty(len(x), np.float64)
+    line, steps = np.empty(row, images.dtype), np.arange(rows).astype(np.float64)
     for n in range(count):
         m = maps[n]
         # Moved and scaled, but not turned: a column is read from columns, a row from rows.
         upright = bilinear and not back and m[1] == 0 and m[3] == 0
         k, r = (columns, rows) if upright else (len(x), len(x))
         xs, ys = (steps, steps) if upright else (x, y)
-        u, v, across, down = left[:k], top[:r], beyond[0, :k], beyond[1, :r]
-        _points(x[:k], y[:k], m[0], m[1], m[2], width, mode, not bilinear, u, across)
-        _points(xs, ys, m[3], m[4], m[5], height, mode, not bilinear, v, down)
-        if not back:
+        u, v = left[:k], top[:r]
+        if back:
+            _points(x, y, m[0], m[1], m[2], width, mode, not bilinear, at, u, shares[0])
+            _points(x, y, m[3], m[4], m[5], height, mode, not bilinear, at, v, shares[1])
+        else:
+            _points(x[:k], y[:k], m[0], m[1], m[2], width, mode, not bilinear, at, u, across[:k])
+            _points(xs, ys, m[3], m[4], m[5], height, mode, not bilinear, at, v, down[:r])
             _continue(images[n], border, mode)
         if upright:
-            _read_upright(pixels, u, across, v, down, line, results[n])
+            _read_upright(pixels, u, across[:k], v, down[:r], line, results[n])
             continue
         for i in range(len(x)):
             left[i] = left[i] * np.int32(channels) + top[i] * np.int32(row)
         if back:
             border[:] = 0
-            _add(pixels, left, across, down, row, results[n])
+            _add(pixels, left, shares[0], shares[1], row, results[n])
             _add_back(images[n], border, mode)
         elif bilinear:
             _read(pixels, left, across, down, row, results[n])

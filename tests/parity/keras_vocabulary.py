@@ -59,8 +59,7 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         r"(MaxNumBoundingBoxes|Pipeline)": "bounding boxes are out of scope",
         r"(AugMix|RandAugment|AutoContrast|Equalization|Solarization|ContrastLimited.*)":
             "augmentation beyond the list of this course",
-        r"Random(ColorDegeneration|ColorJitter|ElasticTransform|GaussianBlur|Grayscale|Hue|Invert|"
-        r"Perspective|Posterization|Saturation|Sharpness|Shear)":
+        r"Random(ElasticTransform|GaussianBlur|Perspective|Posterization)":
             "augmentation beyond the list of this course",
         r"SpectralNormalization": "for adversarial nets",
     },

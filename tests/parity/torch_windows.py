@@ -281,13 +281,20 @@ def scatter_positions(values: Tensor, index: Tensor, input_size: Sizes) -> Tenso
 def resize(
     x: Tensor, size: Any, interpolation: str = "bilinear", antialias: bool = False
 ) -> Tensor:
-    """Keras's "nearest" takes the pixel under the new one's centre, PyTorch's "nearest-exact"."""
+    """Keras's "nearest" takes the pixel under the new one's centre, PyTorch's "nearest-exact".
+
+    With `antialias` PyTorch 2.13 takes all rows of an image one pixel wide from the first, so it
+    gets that pixel three times.
+    """
     if x.ndim == 3:
         return resize(x[None], size, interpolation, antialias)[0]
     mode: dict[str, Any] = {"mode": interpolation, "antialias": antialias}
     if interpolation == "nearest":
         mode = {"mode": "nearest-exact"}
-    return channels_last(F.interpolate(channels_first(x), tuple(size), **mode))
+    height, width = size
+    if antialias and x.shape[2] == 1:
+        return resize(x.repeat(1, 1, 3, 1), (height, 3 * width), interpolation, True)[:, :, :width]
+    return channels_last(F.interpolate(channels_first(x), (height, width), **mode))
 
 
 def upsample(x: Tensor, size: Any = 2, interpolation: str = "nearest") -> Tensor:
