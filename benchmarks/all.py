@@ -24,6 +24,7 @@ from . import report, tables
 FIGURES = report.ROOT / "docs" / "performance.json"
 PAGE = report.ROOT / "docs" / "performance.md"
 PEERS = "torch,tensorflow,jax"
+LARGE = "alexnet_small,vgg_small,resnet20"
 
 #: Name: module, options for a quick run, options for a long one.
 RUNS: dict[str, tuple[str, list[str], list[str]]] = {
@@ -34,8 +35,8 @@ RUNS: dict[str, tuple[str, list[str], list[str]]] = {
     ),
     "train_step_large": (
         "train_step",
-        ["--nets", "alexnet_small,vgg_small", "--peers", PEERS, "--seconds", "6", "--losses", "5"],
-        ["--nets", "alexnet_small,vgg_small", "--peers", PEERS, "--seconds", "30"],
+        ["--nets", LARGE, "--peers", PEERS, "--seconds", "6", "--losses", "5"],
+        ["--nets", LARGE, "--peers", PEERS, "--seconds", "30"],
     ),
     "predict": (
         "predict",

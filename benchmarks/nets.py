@@ -3,7 +3,12 @@
 Every contestant builds its net from the same list and starts from the same arrays:
 
     ("conv", filters, kernel, padding, activation)   ("average", size)   ("max", size)
-    ("flatten",)   ("dense", units, activation)
+    ("flatten",)   ("mean",)   ("dense", units, activation)
+    ("normalized", filters, stride, activation)   ("residual", filters, stride)
+
+The mean is over height and width. A normalized layer is a 3x3 convolution, padded by 1 and without
+bias, batch normalization and the activation. A residual block adds its input to two of them and
+ends in a ReLU; where the shape changes, it adds every other pixel, and zeros for new channels.
 """
 
 from __future__ import annotations
@@ -26,6 +31,15 @@ def _vgg(*groups: tuple[int, int], dense: tuple[int, ...]) -> Layers:
     return [*layers, ("flatten",), *[("dense", n, "relu") for n in dense], ("dense", 10, None)]
 
 
+def _resnet(blocks: int) -> Layers:
+    layers: Layers = [("normalized", 16, 1, "relu")]
+    for filters in (16, 32, 64):
+        layers += [("residual", filters, 1)] * blocks
+        if filters > 16:
+            layers[-blocks] = ("residual", filters, 2)
+    return [*layers, ("mean",), ("dense", 10, None)]
+
+
 #: name: the shape of a sample, and the layers.
 NETS: dict[str, tuple[tuple[int, int, int], Layers]] = {
     "lenet5": (
@@ -46,19 +60,37 @@ NETS: dict[str, tuple[tuple[int, int, int], Layers]] = {
             ("dense", 512, "relu"), ("dense", 256, "relu"), ("dense", 10, None),
         ],
     ),
+    "resnet20": ((32, 32, 3), _resnet(3)),
 }  # fmt: skip
+
+#: Of batch normalization.
+NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
 
 #: Sides of images and numbers of convolutions that `scaling` goes through.
 IMAGES, DEPTHS = (16, 32, 64, 128), (1, 2, 4, 8)
 NETS |= {f"image_{n}": ((n, n, 3), _vgg((1, 16), (1, 32), dense=(64,))) for n in IMAGES}
 NETS |= {f"depth_{n}": ((16, 16, 3), _vgg((n, 32), dense=())) for n in DEPTHS}
 
-BATCHES = {"lenet5": (128, 32), "vgg_small": (64,), "alexnet_small": (64,)}
+BATCHES = {"lenet5": (128, 32), "vgg_small": (64,), "alexnet_small": (64,), "resnet20": (64,)}
 
 
-def gradtape_net(name: str) -> gt.Sequential:
+def unfolded(layers: Layers) -> Layers:
+    """The layers with weights in a row, where residual blocks are two normalized layers each."""
+    flat: Layers = []
+    for layer in layers:
+        if layer[0] == "residual":
+            _, filters, stride = layer
+            flat += [("normalized", filters, stride, "relu"), ("normalized", filters, 1, None)]
+        else:
+            flat.append(layer)
+    return flat
+
+
+def gradtape_net(name: str) -> gt.Model:
     """The net as a gradtape model that returns logits."""
     shape, layers = NETS[name]
+    if name == "resnet20":
+        return gt.models.ResNet20(shape, classifier_activation=None)
     made: list[Any] = [gt.Input(shape)]
     for kind, *given in layers:
         if kind == "conv":
@@ -75,9 +107,25 @@ def gradtape_net(name: str) -> gt.Sequential:
 
 
 def initial_weights(name: str) -> Arrays:
-    """Kernels (k, k, c_in, c_out) or (inputs, units), and biases, in order: what all start from."""
+    """What all start from: kernels (k, k, c_in, c_out) or (inputs, units) and biases, in order; of
+    normalized layers kernel, gamma, beta, moving mean and moving variance."""
     gt.utils.set_random_seed(0)
     return gradtape_net(name).get_weights()
+
+
+def split(name: str, weights: Arrays) -> tuple[Arrays, Arrays]:
+    """The weights that are trained, and those that follow the batches' means and variances."""
+    trained: Arrays = []
+    moving: Arrays = []
+    rest = iter(weights)
+    for kind, *_ in unfolded(NETS[name][1]):
+        if kind == "normalized":
+            kernel, gamma, beta, mean, variance = (next(rest) for _ in range(5))
+            trained += [kernel, gamma, beta]
+            moving += [mean, variance]
+        elif kind in ("conv", "dense"):
+            trained += [next(rest), next(rest)]
+    return trained, moving
 
 
 def data(name: str, batch: int, batches: int) -> tuple[np.ndarray, np.ndarray]:

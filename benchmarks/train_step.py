@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from . import report
-from .nets import BATCHES, NETS, data, initial_weights
+from .nets import BATCHES, NETS, data, initial_weights, unfolded
 from .peers import PEERS, contestant
 
 CURVE = 50
@@ -27,18 +27,25 @@ def multiplications(name: str) -> int:
     (but for the first layer)."""
     (height, width, channels), layers = NETS[name]
     total, features, first = 0, 0, True
-    for kind, *given in layers:
+    for kind, *given in unfolded(layers):
         here = 0
         if kind == "conv":
             filters, kernel, padding, _ = given
             height, width = (n + 2 * padding - kernel + 1 for n in (height, width))
             here = 2 * kernel * kernel * channels * filters * height * width
             channels = filters
+        elif kind == "normalized":
+            filters, stride, _ = given
+            height, width = ((n - 1) // stride + 1 for n in (height, width))
+            here = 2 * 9 * channels * filters * height * width
+            channels = filters
         elif kind == "dense":
             here = 2 * features * given[0]
             features = given[0]
         elif kind == "flatten":
             features = height * width * channels
+        elif kind == "mean":
+            features = channels
         else:
             height, width = height // given[0], width // given[0]
         total += here * (2 if first else 3)

@@ -15,6 +15,7 @@ from benchmarks import all as everything
 from benchmarks import (
     fit_epoch,
     memory,
+    nets,
     predict,
     report,
     scaling,
@@ -50,6 +51,39 @@ def test_train_step_reports_medians(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert ours["median_ms"] > 0 and len(ours["first_losses"]) == 50
     assert ours["first_losses"][-1] < ours["first_losses"][0]
     assert "at the measured peak" in capsys.readouterr().out
+
+
+def test_resnet20_is_trained_from_its_list(tmp_path: Path) -> None:
+    given = ["--peers", "", "--nets", "resnet20", "--batch", "2", "--losses", "2"]
+    train_step.main([*given, "--seconds", "0.01", "--threads", "1", "--out", str(tmp_path)])
+    losses = _results(tmp_path, "train_step")[0]["contestants"]["gradtape"]["first_losses"]
+    assert len(losses) == 2 and np.isfinite(losses).all()
+
+
+def test_every_net_has_the_weights_that_its_list_says() -> None:
+    """Peers build theirs from the list; ours of ResNet-20 is the zoo's."""
+    for name in nets.BATCHES:
+        (*_, channels), layers = nets.NETS[name]
+        trained, moving = nets.split(name, nets.initial_weights(name))
+        shapes: list[tuple[int, ...]] = []
+        for kind, *given in nets.unfolded(layers):
+            if kind == "normalized":
+                shapes += [(3, 3, channels, given[0]), (given[0],), (given[0],)]
+                channels = given[0]
+        if shapes:
+            assert [w.shape for w in trained[:-2]] == shapes
+            assert [w.shape for w in moving] == [s for s in shapes if len(s) == 1]
+        own = nets.gradtape_net(name)
+        assert sum(w.size for w in trained) == sum(v.size for v in own.trainable_variables)
+        assert len(trained) + len(moving) == len(own.weights)
+
+
+def test_multiplications_of_resnet20() -> None:
+    """40.55 million a forward pass, as the literature counts; no gradient of the images."""
+    first, rest = 32 * 32 * 27 * 16, 32 * 32 * 9 * 16 * 16
+    halves = 2 * (rest // 2 + 5 * rest)
+    assert first + 6 * rest + halves + 640 == 40_551_040
+    assert train_step.multiplications("resnet20") == 2 * (3 * 40_551_040 - first)
 
 
 @pytest.mark.usefixtures("in_this_process")
