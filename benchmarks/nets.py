@@ -63,7 +63,7 @@ NETS: dict[str, tuple[tuple[int, int, int], Layers]] = {
     "resnet20": ((32, 32, 3), _resnet(3)),
 }  # fmt: skip
 
-#: Of batch normalization.
+#: Of batch normalization, as in `gt.models`.
 NORM_MOMENTUM, NORM_EPSILON = 0.9, 1e-5
 
 #: Sides of images and numbers of convolutions that `scaling` goes through.
@@ -87,7 +87,7 @@ def unfolded(layers: Layers) -> Layers:
 
 
 def gradtape_net(name: str) -> gt.Model:
-    """The net as a gradtape model that returns logits."""
+    """The net as a gradtape model that returns logits; ResNet-20 is that of `gt.models`."""
     shape, layers = NETS[name]
     if name == "resnet20":
         return gt.models.ResNet20(shape, classifier_activation=None)
