@@ -14,8 +14,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     path = session.config.getoption("--keras-page")
-    if path is None or exitstatus != 0:
-        return
+    if path is None or exitstatus != 0 or hasattr(session.config, "workerinput"):
+        return  # a worker has run a part only
     from keras_vocabulary import counted, page
 
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
