@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+import gradtape as gt
+
+
+@pytest.fixture(autouse=True)
+def same_weights_in_every_run() -> None:
+    """What a test draws does not depend on which tests ran before it."""
+    gt.utils.set_random_seed(0)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

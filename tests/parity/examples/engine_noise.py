@@ -8,7 +8,7 @@ def build():
     sound = keras.layers.Input((48, 1))
     x = sound
     for _ in range(2):
-        x = keras.layers.Conv1D(filters=8, kernel_size=3, padding="same")(x)
+        x = keras.layers.Conv1D(filters=8, kernel_size=3, padding="same", use_bias=False)(x)
         x = keras.layers.BatchNormalization()(x)
         x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling1D()(x)
@@ -18,7 +18,7 @@ def build():
 def train(model, images, labels):
     # Rows of digits will do for sounds: what counts is that a time has a value.
     x = images[:, 8:20].reshape(len(images), -1)[:, ::7].astype("float32") / 255
-    x, y = x[..., None], (labels >= 5).astype("int32")
+    x, y = x[..., None], (labels == 1).astype("int32")
     model.compile(
         optimizer="adam",
         loss="sparse_categorical_crossentropy",
