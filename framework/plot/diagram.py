@@ -40,6 +40,7 @@ _QUIET = ("Activation", "BatchNormalization", "Dropout", "ReLU", "Softmax", "Lea
           "LocalResponseNormalization", "LayerNormalization", "SpatialDropout2D")  # fmt: skip
 _SHORT = {"BatchNormalization": "batch norm", "LocalResponseNormalization": "local norm",
           "LayerNormalization": "layer norm"}  # fmt: skip
+_ONE_LINE = 7.0  # inches that a title on one line may need
 _WIDE, _LANE, _TALL, _GAP = 2.2, 0.4, 0.64, 0.3  # inches: of a block, a lane, a row, between rows
 _PAGE = 24  # rows in a column
 
@@ -79,8 +80,9 @@ def architecture(model: Any, input_shape: Any = None, columns: int | None = None
     left = min(n.x - n.width / 2 for row in layers for n in row) - 0.25
     width = max(n.x + n.width / 2 for row in layers for n in row) + 0.25 - left
     height = per * (_TALL + _GAP) + 0.2
-    legend, top = 0.35, 0.45
-    figure = new_figure(max(count * width, 4.6) + 0.2, height + legend + top, layout=False)
+    wide = max(count * width, 4.6) + 0.2
+    legend, top = 0.35, 0.45 if wide > _ONE_LINE else 0.85
+    figure = new_figure(wide, height + legend + top, layout=False)
     size = figure.get_size_inches()
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -100,11 +102,11 @@ def architecture(model: Any, input_shape: Any = None, columns: int | None = None
             if node.rows:
                 _block(axes, at(node), node)
     totals = found.totals
-    axes.text(
-        0.2, size[1] - legend - 0.24,
-        f"{model.name}: {totals.parameters:,} parameters, "
-        f"{totals.multiply_adds:,} multiply-adds", va="center", **TITLE,
-    )  # fmt: skip
+    facts = f"{totals.parameters:,} parameters", f"{totals.multiply_adds:,} multiply-adds"
+    title = (
+        f"{model.name}: {', '.join(facts)}" if wide > _ONE_LINE else "\n".join((model.name, *facts))
+    )
+    axes.text(0.2, size[1] - legend - top / 2, title, va="center", **TITLE)
     used = {_kind(n.rows[0])[0] for n in nodes}
     handles = [Patch(facecolor=c, edgecolor=GREY, label=k) for k, c, _ in _KINDS if k in used]
     figure.legend(
