@@ -72,6 +72,15 @@ AUGMENTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "RandomTranslation",
         {"height_factor": 0.1, "width_factor": 0.1, "fill_mode": "constant"},
     ),
+    "crop": (  # by whole pixels, up to 4 of 32: no image is blurred (He et al., 2015, section 4.2)
+        "RandomTranslation",
+        {
+            "height_factor": 0.125,
+            "width_factor": 0.125,
+            "fill_mode": "constant",
+            "interpolation": "nearest",
+        },
+    ),
     "turn": ("RandomRotation", {"factor": 0.03, "fill_mode": "constant"}),
     "zoom": ("RandomZoom", {"height_factor": 0.1, "fill_mode": "constant"}),
     "erase": (
