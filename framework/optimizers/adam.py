@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ..serialization import register
-from .base import Array, LearningRate, Optimizer, _share
+from .base import Array, Optimizer, arguments
 
 
 def _move_moments(gradient: Array, slots: dict[str, Array], change: Array, *new: float) -> None:
@@ -47,35 +47,15 @@ class Adam(Optimizer):
 
     settings = ("beta_1", "beta_2", "epsilon", "amsgrad")
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("beta_1", beta_1, below_one=True)
-        _share("beta_2", beta_2, below_one=True)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.amsgrad = amsgrad
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    amsgrad: bool
+
+    __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False)
+
+    def check(self) -> None:
+        self._shares("beta_1", "beta_2", below_one=True)
 
     @property
     def slot_names(self) -> tuple[str, ...]:
@@ -130,31 +110,19 @@ class AdamW(Adam):
         ValueError: a beta is out of range, or `weight_decay` is None.
     """
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        weight_decay: float = 0.004,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        amsgrad: bool = False,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        if weight_decay is None:
+    __init__ = arguments(
+        learning_rate=0.001,
+        weight_decay=0.004,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        amsgrad=False,
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.weight_decay is None:
             raise ValueError("AdamW needs a weight_decay: a number such as 0.004. Or take Adam.")
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue,
-            global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
-            gradient_accumulation_steps, name,
-        )  # fmt: skip
 
 
 @register("optimizers")
@@ -184,33 +152,14 @@ class Adamax(Optimizer):
     slot_names = ("m", "u")
     rule = "adamax"
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("beta_1", beta_1, below_one=True)
-        _share("beta_2", beta_2, below_one=True)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+    __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
+
+    def check(self) -> None:
+        self._shares("beta_1", "beta_2", below_one=True)
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         rate = learning_rate / (1 - self.beta_1 ** (self.iterations + 1))
@@ -271,33 +220,14 @@ class Nadam(Optimizer):
     rule = "nadam"
     u_product: float = 1.0
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("beta_1", beta_1, below_one=True)
-        _share("beta_2", beta_2, below_one=True)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+    __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
+
+    def check(self) -> None:
+        self._shares("beta_1", "beta_2", below_one=True)
 
     def _momentum(self, step: int) -> float:
         return self.beta_1 * (1 - 0.5 * 0.96**step)

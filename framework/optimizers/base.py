@@ -15,6 +15,7 @@ import numpy as np
 from ..constraints import constrain
 from ..errors import ShapeError
 from ..serialization import deserialize
+from ..signatures import constructor
 from ..tensor import Tensor
 from ..variable import Variable
 from .flat import ACCUMULATOR, AVERAGE, Flat
@@ -24,11 +25,34 @@ from .state import State, Stateful
 Array = np.ndarray
 LearningRate = float | LearningRateSchedule | Callable[[], float]
 
-#: The arguments of every optimizer, but for learning rate and name.
-_COMMON = (
-    "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum",
-    "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
-)  # fmt: skip
+#: The arguments of every optimizer and their defaults, but for learning rate and name.
+_COMMON = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "clipvalue": None,
+    "global_clipnorm": None,
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
+
+
+def arguments(**own: Any) -> Any:
+    """The ``__init__`` of an optimizer with these arguments and defaults, and those of every one.
+
+    Its own come first and become attributes; then `Optimizer.check` is called.
+    """
+    defaults = {**own, **{k: v for k, v in _COMMON.items() if k not in own}, "name": None}
+
+    def fill(optimizer: Optimizer, given: dict[str, Any]) -> None:
+        common = {name: given.pop(name) for name in ("learning_rate", *_COMMON, "name")}
+        Optimizer.__init__(optimizer, **common)
+        vars(optimizer).update(given)
+        optimizer.check()
+
+    return constructor(defaults, defaults, fill)
 
 
 class Optimizer(Stateful, ABC):
@@ -91,7 +115,6 @@ class Optimizer(Stateful, ABC):
         ):
             if count is not None and (not isinstance(count, int) or count < least):
                 raise ValueError(f"{key} must be an integer of {least} or more, received {count}.")
-        _share("ema_momentum", ema_momentum)
         self.name = name or type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -100,6 +123,7 @@ class Optimizer(Stateful, ABC):
         self.global_clipnorm = global_clipnorm
         self.use_ema = bool(use_ema)
         self.ema_momentum = ema_momentum
+        self._shares("ema_momentum")
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
@@ -457,12 +481,13 @@ class Optimizer(Stateful, ABC):
         """An optimizer from what `get_config` returned."""
         return cls(**config)
 
+    def check(self) -> None:
+        """Called when the settings are there: refuses those out of range with a ValueError."""
 
-def _share(name: str, value: float, below_one: bool = False) -> None:
-    """Refuse a setting that is no share.
-
-    Raises:
-        ValueError: it is not from 0 to 1, or is 1 if it must be below.
-    """
-    if not (0 <= value < 1 if below_one else 0 <= value <= 1):
-        raise ValueError(f"{name} must lie in [0, 1{')' if below_one else ']'}, received {value}.")
+    def _shares(self, *names: str, below_one: bool = False) -> None:
+        """Refuse settings that are not from 0 to 1, or are 1 if they must be below."""
+        for name in names:
+            value = getattr(self, name)
+            if not (0 <= value < 1 if below_one else 0 <= value <= 1):
+                end = ")" if below_one else "]"
+                raise ValueError(f"{name} must lie in [0, 1{end}, received {value}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..serialization import register
-from .base import Array, LearningRate, Optimizer, _share
+from .base import Array, Optimizer, arguments
 
 
 @register("optimizers")
@@ -33,35 +33,16 @@ class Adagrad(Optimizer):
     slot_names = ("accumulator",)
     rule = "adagrad"
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        initial_accumulator_value: float = 0.1,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        if not initial_accumulator_value >= 0:
-            raise ValueError(
-                "initial_accumulator_value must not be negative, received "
-                f"{initial_accumulator_value}."
-            )
-        self.initial = {"accumulator": initial_accumulator_value}
-        self.initial_accumulator_value = initial_accumulator_value
-        self.epsilon = epsilon
+    initial_accumulator_value: float
+    epsilon: float
+
+    __init__ = arguments(learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7)
+
+    def check(self) -> None:
+        value = self.initial_accumulator_value
+        if not value >= 0:
+            raise ValueError(f"initial_accumulator_value must not be negative, received {value}.")
+        self.initial = {"accumulator": value}
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.epsilon
@@ -111,30 +92,13 @@ class Adadelta(Optimizer):
     slot_names = ("accumulated_grad", "accumulated_delta_var")
     rule = "adadelta"
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        rho: float = 0.95,
-        epsilon: float = 1e-7,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("rho", rho)
-        self.rho = rho
-        self.epsilon = epsilon
+    rho: float
+    epsilon: float
+
+    __init__ = arguments(learning_rate=0.001, rho=0.95, epsilon=1e-7)
+
+    def check(self) -> None:
+        self._shares("rho")
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.rho, 1 - self.rho, self.epsilon
@@ -193,35 +157,15 @@ class RMSprop(Optimizer):
 
     settings = ("rho", "momentum", "epsilon", "centered")
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        rho: float = 0.9,
-        momentum: float = 0.0,
-        epsilon: float = 1e-7,
-        centered: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("rho", rho)
-        _share("momentum", momentum)
-        self.rho = rho
-        self.momentum = momentum
-        self.epsilon = epsilon
-        self.centered = centered
+    rho: float
+    momentum: float
+    epsilon: float
+    centered: bool
+
+    __init__ = arguments(learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False)
+
+    def check(self) -> None:
+        self._shares("rho", "momentum")
 
     @property
     def slot_names(self) -> tuple[str, ...]:

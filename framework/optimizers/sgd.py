@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..serialization import register
-from .base import Array, LearningRate, Optimizer, _share
+from .base import Array, Optimizer, arguments
 
 
 @register("optimizers")
@@ -34,30 +34,13 @@ class SGD(Optimizer):
 
     settings = ("momentum", "nesterov")
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.01,
-        momentum: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("momentum", momentum)
-        self.momentum = momentum
-        self.nesterov = nesterov
+    momentum: float
+    nesterov: bool
+
+    __init__ = arguments(learning_rate=0.01, momentum=0.0, nesterov=False)
+
+    def check(self) -> None:
+        self._shares("momentum")
 
     @property
     def slot_names(self) -> tuple[str, ...]:
@@ -118,31 +101,13 @@ class Lion(Optimizer):
     slot_names = ("momentum",)
     rule = "lion"
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.99,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
-        use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema,
-            ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps,
-            name,
-        )  # fmt: skip
-        _share("beta_1", beta_1)
-        _share("beta_2", beta_2)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
+    beta_1: float
+    beta_2: float
+
+    __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.99)
+
+    def check(self) -> None:
+        self._shares("beta_1", "beta_2")
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
