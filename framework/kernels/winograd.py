@@ -286,11 +286,11 @@ def multiply(rows: int) -> Kernel:
         out, out_pitch, v, v_pitch, u = a[0], a[1], a[2], a[3], a[4]
         filters, channels, first, blocks, tiles = a[5], a[6], a[7], a[8], a[9]
         for place in range(36):
-            for block in range(blocks):
-                f = first + block * rows
-                wi = (place * filters + f) * channels
-                for t in range(tiles):
-                    xi = place * v_pitch + t * channels * SHARD
+            for t in range(tiles):
+                xi = place * v_pitch + t * channels * SHARD
+                for block in range(blocks):
+                    f = first + block * rows
+                    wi = (place * filters + f) * channels
                     tile = tile_zero(rows)
                     for c in range(channels):
                         tile = tile_fma(tile, u, wi + c, channels, v, xi + c * SHARD)

@@ -11,6 +11,10 @@ from .build import Buffer, Ref
 from .graph import Node
 from .lowering import Lowering, OpLowering, lowers
 
+#: Most weights of a dense layer that are gone through at a time. A tile takes a piece of a row, and
+#: the next tile the next piece: meanwhile the rows stay in the cache.
+RUN = 1 << 16
+
 
 def correlate(
     low: Lowering,
@@ -85,9 +89,23 @@ class Dense(OpLowering):
         outputs = kernel.shape[-1]
         inputs = kernel.size // outputs
         wide = None if bias is None else low.variable(bias).at()
-        numbers = self._numbers(inputs, outputs, outputs, node.settings["relu"])
-        x, w = low.values[node.inputs[0]].at(), low.variable(kernel).at()
-        correlate(low, low.output(node).at(), x, w, wide, outputs, numbers, back=False)
+        numbers = self._numbers(inputs, outputs, outputs, relu=False)
+        x, w, out = low.values[node.inputs[0]], low.variable(kernel), low.output(node).at()
+        each = max(1, RUN // outputs)
+        for start in range(0, inputs, each):
+            numbers["channels"] = min(each, inputs - start)
+            numbers["adds"] = int(start > 0)
+            numbers["relu"] = int(node.settings["relu"] and start + each >= inputs)
+            correlate(
+                low,
+                out,
+                x.at(start * SHARD),
+                w.at(start * outputs),
+                wide,
+                outputs,
+                numbers,
+                back=False,
+            )
 
     def backward(self, low: Lowering, node: Node) -> None:
         kernel, bias = node.variables["kernel"], node.variables.get("bias")

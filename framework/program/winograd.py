@@ -52,12 +52,18 @@ def _pitch(elements: int) -> int:
 
 
 class _Blocks:
-    """Tiles of 4x4 outputs of an image, some at a time."""
+    """Tiles of 4x4 outputs of an image, some at a time.
 
-    def __init__(self, height: int, width: int, channels: int) -> None:
+    Each time the transformed kernel passes through the cache: where it is larger than V and M of a
+    block of `BLOCK` elements, a block is made as large.
+    """
+
+    def __init__(self, height: int, width: int, channels: int, filters: int) -> None:
         self.columns = -(-width // 4)
         self.tiles = -(-height // 4) * self.columns
-        self.each = max(1, min(self.tiles, BLOCK // (36 * channels * SHARD)))
+        most = max(BLOCK, 36 * channels * filters) // (36 * (channels + filters) * SHARD)
+        blocks = -(-self.tiles // max(1, most))
+        self.each = -(-self.tiles // blocks)  # about as many in each
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for first in range(0, self.tiles, self.each):
@@ -100,7 +106,7 @@ def convolve(
         corner: where the first tap of the first output lies in x.
     """
     (height, width, channels), (out_height, out_width, filters) = sizes
-    blocks = _Blocks(out_height, out_width, channels + filters)
+    blocks = _Blocks(out_height, out_width, channels, filters)
     v_pitch, m_pitch = _pitch(blocks.each * channels * SHARD), _pitch(blocks.each * filters * SHARD)
     v = low.build.buffer(36 * v_pitch, "transformed inputs")
     m = low.build.buffer(36 * m_pitch, "products")
@@ -163,7 +169,7 @@ def kernel_gradient(low: Lowering, node: Node, g: Buffer, slot: Any) -> None:
     pixels = out_height * out_width
     turned = low.build.buffer(pixels * f * SHARD, f"{node.layer}: transposed gradient")
     low.build.emit(products.transpose_shard, turned, g, f, f, pixels)
-    blocks = _Blocks(out_height, out_width, c + f)
+    blocks = _Blocks(out_height, out_width, c, f)
     v_pitch, z_pitch = _pitch(blocks.each * c * SHARD), _pitch(blocks.each * f * SHARD)
     v = low.build.buffer(36 * v_pitch, "transformed inputs")
     z = low.build.buffer(36 * z_pitch, "transformed gradients")
