@@ -44,9 +44,7 @@ class Scaled(Elementwise):
             )
 
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
-        rank = len(input_shape)
-        alone = rank > 2 and axis_tuple(self.axis, rank) == (rank - 1,)
-        return Window.point(input_shape) if alone else None
+        return Window.channels(self.axis, input_shape)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ..ops.axes import axis_tuple
 from ..ops.geometry import extent, resolve_padding
 from ..tree import Shape
 
@@ -32,6 +33,12 @@ class Window(NamedTuple):
         """Of a layer that looks at each position of an input of this shape by itself."""
         rank = spatial_rank(shape)
         return cls((1,) * rank, (1,) * rank, (0,) * rank)
+
+    @classmethod
+    def channels(cls, axis: Any, shape: Shape) -> Window | None:
+        """Of a layer that works along these axes: a point, if they are the channels."""
+        alone = len(shape) > 2 and axis_tuple(axis, len(shape)) == (len(shape) - 1,)
+        return cls.point(shape) if alone else None
 
     @classmethod
     def disorder(cls, shape: Shape) -> Window:
