@@ -43,14 +43,12 @@ class Multiply(OpLowering):
 
     def backward(self, low: Lowering, node: Node) -> None:
         g, size = low.gradients[node.output], low.size(node.output)
+
+        def pull(out: Buffer, factor: Buffer) -> None:
+            low.build.emit(joining.multiply, out, g, factor, size)
+
         for value, other in (node.inputs, node.inputs[::-1]):
-            factor = low.values[other]
-            low.give(
-                value,
-                lambda out, factor=factor: low.build.emit(  # type: ignore[misc]
-                    joining.multiply, out, g, factor, size
-                ),
-            )
+            low.give(value, functools.partial(pull, factor=low.values[other]))
 
 
 class _Extremum(OpLowering):
@@ -65,13 +63,13 @@ class _Extremum(OpLowering):
 
     def backward(self, low: Lowering, node: Node) -> None:
         g, y, size = low.gradients[node.output], low.values[node.output], low.size(node.output)
+
+        def pull(out: Buffer, mine: Buffer, others: Buffer) -> None:
+            low.build.emit(joining.chosen_back, out, g, y, mine, others, size)
+
         for value, other in (node.inputs, node.inputs[::-1]):
-            mine, others = low.values[value], low.values[other]
             low.give(
-                value,
-                lambda out, mine=mine, others=others: low.build.emit(  # type: ignore[misc]
-                    joining.chosen_back, out, g, y, mine, others, size
-                ),
+                value, functools.partial(pull, mine=low.values[value], others=low.values[other])
             )
 
 

@@ -5,6 +5,7 @@ The layer's own generator draws, as it does eagerly, so a seed gives the same nu
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -53,7 +54,7 @@ class Noise(OpLowering):
             width = 1 if number == 0 and node.settings["bools"] else 4
             name = ("factors", "summands")[number]
             outside, arrays[number] = self._brought(low, node, name, width)
-            low.drawn.append((outside, lambda number=number: take(number)))  # type: ignore[misc]
+            low.drawn.append((outside, functools.partial(take, number)))
         if arrays[0] != 0:
             low.masks[node.output] = arrays[0]
         x = low.values[node.inputs[0]]

@@ -10,7 +10,7 @@ from ..kernels import products, winograd
 from ..kernels.native import rows_of_tiles
 from ..kernels.simd import LANES, SHARD
 from .build import Buffer
-from .graph import Node
+from .graph import Node, Shape
 from .lowering import Lowering
 
 #: Elements of V and M for one block of tiles: what the outer caches hold.
@@ -96,7 +96,7 @@ def convolve(
     x: Buffer,
     u: Buffer,
     bias: Any,
-    sizes: tuple[tuple[int, int, int], tuple[int, int, int]],
+    sizes: tuple[Shape, Shape],
     corner: tuple[int, int],
     relu: bool,
 ) -> None:
@@ -139,7 +139,7 @@ def forward(low: Lowering, node: Node) -> None:
         low.values[node.inputs[0]],
         low.packed((kernel, "winograd"), 4 * kernel.size),
         0 if bias is None else low.variable(bias),
-        (low.graph.shapes[node.inputs[0]], low.graph.shapes[node.output]),  # type: ignore[arg-type]
+        (low.graph.shapes[node.inputs[0]], low.graph.shapes[node.output]),
         (-top, -left),
         node.settings["relu"],
     )
@@ -155,7 +155,7 @@ def input_gradient(low: Lowering, node: Node, g: Buffer, out: Buffer) -> None:
         g,
         low.packed((kernel, "winograd back"), 4 * kernel.size),
         0,
-        (low.graph.shapes[node.output], low.graph.shapes[node.inputs[0]]),  # type: ignore[arg-type]
+        (low.graph.shapes[node.output], low.graph.shapes[node.inputs[0]]),
         (top - 2, left - 2),
         relu=False,
     )
