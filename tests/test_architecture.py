@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -68,11 +69,16 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, source: str | None = None) -> Iterator[tuple[str, int, bool]]:
+@functools.cache  # every rule asks for them
+def imports(path: Path, source: str | None = None) -> list[tuple[str, int, bool]]:
     """Every import of a file, at any depth: dotted name, line, and whether it runs at run time.
 
     Relative imports come out as ``gradtape.name``.
     """
+    return list(_imports(path, source))
+
+
+def _imports(path: Path, source: str | None) -> Iterator[tuple[str, int, bool]]:
     tree = ast.parse(path.read_text(encoding="utf-8") if source is None else source, str(path))
     only_for_types = {
         id(node)
