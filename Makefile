@@ -22,7 +22,7 @@ demo: $(VENV)/.plot  ## Train LeNet-5 on the digits that come with the package, 
 	$(PY) -m gradtape train lenet5 --data mnist_sample
 
 test: $(VENV)/.test  ## Run the test suite
-	$(ALONE) $(PY) -m pytest --numprocesses auto $(PYTEST_ARGS)
+	$(ALONE) $(PY) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Check style, formatting and types
 	$(PY) -m ruff check

@@ -69,7 +69,13 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
-@functools.cache  # every rule asks for them
+@functools.cache  # every rule asks for it, and for the imports
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@functools.cache
 def imports(path: Path, source: str | None = None) -> list[tuple[str, int, bool]]:
     """Every import of a file, at any depth: dotted name, line, and whether it runs at run time.
 
@@ -79,7 +85,7 @@ def imports(path: Path, source: str | None = None) -> list[tuple[str, int, bool]
 
 
 def _imports(path: Path, source: str | None) -> Iterator[tuple[str, int, bool]]:
-    tree = ast.parse(path.read_text(encoding="utf-8") if source is None else source, str(path))
+    tree = parsed(path) if source is None else ast.parse(source)
     only_for_types = {
         id(node)
         for branch in ast.walk(tree)
@@ -123,26 +129,25 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", FRAMEWORK, ids=_name)
-def test_framework_imports_only_from_rooms_below(path: Path) -> None:
-    room = room_of(module_of(path))
+def test_framework_imports_only_from_rooms_below() -> None:
     wrong = []
-    for name, line, runs in imports(path):
-        package, _, rest = name.partition(".")
-        if package != "gradtape" or not runs:
-            continue
-        other = room_of(rest)
-        if other != room and other not in ROOMS[room]:
-            wrong.append(f"{_name(path)}:{line}: {room} may not import {name} ({other})")
+    for path in FRAMEWORK:
+        room = room_of(module_of(path))
+        for name, line, runs in imports(path):
+            package, _, rest = name.partition(".")
+            if package != "gradtape" or not runs:
+                continue
+            other = room_of(rest)
+            if other != room and other not in ROOMS[room]:
+                wrong.append(f"{_name(path)}:{line}: {room} may not import {name} ({other})")
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", FRAMEWORK, ids=_name)
-def test_framework_imports_itself_relatively(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_framework_imports_itself_relatively() -> None:
     absolute = [
-        node.lineno
-        for node in ast.walk(tree)
+        f"{_name(path)}:{node.lineno}: import gradtape relatively"
+        for path in FRAMEWORK
+        for node in ast.walk(parsed(path))
         if (isinstance(node, ast.Import) and any(a.name.startswith("gradtape") for a in node.names))
         or (
             isinstance(node, ast.ImportFrom)
@@ -150,55 +155,61 @@ def test_framework_imports_itself_relatively(path: Path) -> None:
             and (node.module or "").startswith("gradtape")
         )
     ]
-    assert not absolute, f"{_name(path)}: import gradtape relatively, lines {absolute}"
+    assert not absolute, "\n".join(absolute)
 
 
-@pytest.mark.parametrize("path", FRAMEWORK, ids=_name)
-def test_framework_needs_only_what_its_room_may_use(path: Path) -> None:
-    module = module_of(path)
-    room = room_of(module)
-    allowed = {"numpy", "gradtape"} | THIRD_PARTY.get(room, set())
-    if room in ("nouns", "model"):
-        allowed |= PROGRESS_BAR
-    packages = {name.partition(".")[0] for name, _, runs in imports(path) if runs}
-    assert packages - set(sys.stdlib_module_names) <= allowed, _name(path)
+def test_framework_needs_only_what_its_room_may_use() -> None:
+    wrong = []
+    for path in FRAMEWORK:
+        room = room_of(module_of(path))
+        allowed = {"numpy", "gradtape"} | THIRD_PARTY.get(room, set())
+        if room in ("nouns", "model"):
+            allowed |= PROGRESS_BAR
+        packages = {name.partition(".")[0] for name, _, runs in imports(path) if runs}
+        if more := packages - set(sys.stdlib_module_names) - allowed:
+            wrong.append(f"{_name(path)}: {room} may not need {sorted(more)}")
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", OUTSIDE, ids=_name)
-def test_other_folders_use_gradtape_as_a_user_would(path: Path) -> None:
+def test_other_folders_use_gradtape_as_a_user_would() -> None:
     """No private module or name of the framework: what is needed there is public."""
-    own = path.relative_to(ROOT).parts[0]
-    if own == "tests":  # a test may open the room it mirrors
-        own = path.stem.split("_")[1] if "_" in path.stem else own
-    private = [
-        f"{name} (line {line})"
-        for name, line, _ in imports(path)
-        if name.startswith("gradtape.")
-        and not name.startswith(f"gradtape.{own}.")
-        and any(part.startswith("_") and part != "__main__" for part in name.split("."))
-    ]
-    assert not private, f"{_name(path)} imports {private}"
+    private = []
+    for path in OUTSIDE:
+        own = path.relative_to(ROOT).parts[0]
+        if own == "tests":  # a test may open the room it mirrors
+            own = path.stem.split("_")[1] if "_" in path.stem else own
+        private += [
+            f"{_name(path)}:{line}: {name}"
+            for name, line, _ in imports(path)
+            if name.startswith("gradtape.")
+            and not name.startswith(f"gradtape.{own}.")
+            and any(part.startswith("_") and part != "__main__" for part in name.split("."))
+        ]
+    assert not private, "\n".join(private)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_nothing_is_imported_under_its_folder_name(path: Path) -> None:
+def test_nothing_is_imported_under_its_folder_name() -> None:
     """`framework`, `models` and `datasets` belong to others on a user's machine."""
-    forbidden = {"framework", "models", "datasets"}
-    wrong = [line for name, line, _ in imports(path) if name.partition(".")[0] in forbidden]
-    assert not wrong, f"{_name(path)}, lines {wrong}"
+    wrong = [
+        f"{_name(path)}:{line}: {name}"
+        for path in SOURCES
+        for name, line, _ in imports(path)
+        if name.partition(".")[0] in ("framework", "models", "datasets")
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=_name)
-def test_file_is_one_room(path: Path) -> None:
-    lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= MAX_LINES, f"{_name(path)} has {lines} lines: two rooms?"
+def test_files_are_one_room_each() -> None:
+    lines = {_name(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    long = {name: count for name, count in lines.items() if count > MAX_LINES}
+    assert not long, f"two rooms? {long}"
 
 
 def test_modules_do_not_import_in_circles() -> None:
     known = {module_of(p) for p in FRAMEWORK}
     graph: dict[str, set[str]] = {}
     for path in FRAMEWORK:
-        top_level = {n.lineno for n in ast.parse(path.read_text(encoding="utf-8")).body}
+        top_level = {n.lineno for n in parsed(path).body}
         used = {
             name if name in known else name.rpartition(".")[0]
             for name in (
