@@ -33,6 +33,14 @@ def test_learning_curves_show_what_the_history_has() -> None:
     assert [line.get_ydata().tolist() for line in accuracy.lines] == [[50.0, 90.0]]
 
 
+def test_learning_curves_take_what_fit_returned() -> None:
+    model = gt.Sequential([gt.Input((2,)), gt.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, verbose=0)
+    loss, _ = plot.learning_curves(history).axes
+    assert loss.lines[0].get_ydata().tolist() == history.history["loss"]
+
+
 def test_an_empty_history_says_so() -> None:
     assert texts(plot.learning_curves({})).count("no complete epoch") == 2
 

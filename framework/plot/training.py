@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from ..callbacks import History as Recorded
 from .style import (
     BLUE,
     CROSS,
@@ -31,12 +32,12 @@ History = Mapping[str, Sequence[float]]
 _SHOWN, _MISTAKES = 21, 7  # images in a summary: the first ones, and a row of mistakes
 
 
-def learning_curves(history: History) -> Figure:
+def learning_curves(history: History | Recorded) -> Figure:
     """Loss and accuracy by epoch, training against held-out.
 
     Args:
-        history: lists by name as in ``fit(...).history``: any of ``loss``, ``accuracy``,
-            ``val_loss``, ``val_accuracy``; other names are ignored.
+        history: what `fit` returned, or lists by name as in its ``history``: any of ``loss``,
+            ``accuracy``, ``val_loss``, ``val_accuracy``; other names are ignored.
     """
     figure = new_figure(10, 3.8)
     _draw_curves(figure, history)
@@ -78,7 +79,7 @@ def predictions(
 
 def summary(
     title: str,
-    history: History,
+    history: History | Recorded,
     kernel: np.ndarray | None,
     images: np.ndarray,
     labels: np.ndarray,
@@ -115,7 +116,8 @@ def summary(
     return figure
 
 
-def _draw_curves(figure: Figure | SubFigure, history: History) -> None:
+def _draw_curves(figure: Figure | SubFigure, history: History | Recorded) -> None:
+    history = history.history if isinstance(history, Recorded) else history
     left, right = figure.subplots(1, 2)
     _draw_curve(left, history, "loss", "Loss")
     _draw_curve(right, history, "accuracy", "Accuracy", percent=True)
