@@ -47,7 +47,7 @@ RUNS: dict[str, tuple[str, list[str], list[str]]] = {
     "memory": ("memory", ["--peers", PEERS], ["--peers", PEERS, "--steps", "20"]),
     "startup": ("startup", ["--peers", "torch", "--runs", "3"], ["--peers", PEERS, "--runs", "7"]),
     "scaling": ("scaling", ["--seconds", "0.5", "--losses", "1"], ["--seconds", "3"]),
-    "time_to_accuracy": ("time_to_accuracy", ["--backends", "tensorflow"], []),
+    "time_to_accuracy": ("time_to_accuracy", ["--backends", "tensorflow,torch"], []),
 }
 
 

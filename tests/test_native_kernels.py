@@ -28,7 +28,9 @@ CASES: dict[str, tuple[Callable[[Any], list[Any]], tuple[int, ...], int]] = {
     "dense": (lambda d: [L.Dense(7, **d)], (5,), 5),
     "dense_wide": (lambda d: [L.Dense(37, activation="relu", **d)], (19,), 37),
     "dense_chain": (lambda d: [L.Dense(33, activation="tanh", **d), L.Dense(3, **d)], (9,), 40),
+    "dense_in_runs": (lambda d: [L.Dense(90, activation="relu", **d)], (1600,), 1600),
     "conv": (lambda d: [L.Conv2D(4, 3, **d)], (6, 7, 2), 200),
+    "conv_large_kernel": (lambda d: [L.Conv2D(96, 3, padding="same", **d)], (9, 9, 96), 1600),
     "conv_padded": (lambda d: [L.Conv2D(5, 3, padding="same", **d)] * 1, (5, 6, 5), 200),
     "conv_twice": (
         lambda d: [
