@@ -22,8 +22,21 @@ def _move_moments(gradient: Array, slots: dict[str, Array], change: Array, *new:
     square += change
 
 
+class _Averaging(Optimizer):
+    """Base of those that average the gradients and their size, by two shares and an epsilon."""
+
+    settings: tuple[str, ...] = ("beta_1", "beta_2", "epsilon")
+
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+    def check(self) -> None:
+        self._shares("beta_1", "beta_2", below_one=True)
+
+
 @register("optimizers")
-class Adam(Optimizer):
+class Adam(_Averaging):
     """Adam (Kingma & Ba, 2015), with the epsilon of the formula before its section 2.1.
 
     At step t with gradient g, for each parameter w::
@@ -45,17 +58,11 @@ class Adam(Optimizer):
         ValueError: a beta is out of range.
     """
 
-    settings = ("beta_1", "beta_2", "epsilon", "amsgrad")
+    settings = (*_Averaging.settings, "amsgrad")
 
-    beta_1: float
-    beta_2: float
-    epsilon: float
     amsgrad: bool
 
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False)
-
-    def check(self) -> None:
-        self._shares("beta_1", "beta_2", below_one=True)
 
     @property
     def slot_names(self) -> tuple[str, ...]:
@@ -126,7 +133,7 @@ class AdamW(Adam):
 
 
 @register("optimizers")
-class Adamax(Optimizer):
+class Adamax(_Averaging):
     """Adamax: Adam by the largest gradient (Kingma & Ba, 2015, section 7.1).
 
     At step t with gradient g, for each parameter w::
@@ -148,18 +155,10 @@ class Adamax(Optimizer):
         ValueError: a beta is out of range.
     """
 
-    settings = ("beta_1", "beta_2", "epsilon")
     slot_names = ("m", "u")
     rule = "adamax"
 
-    beta_1: float
-    beta_2: float
-    epsilon: float
-
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
-
-    def check(self) -> None:
-        self._shares("beta_1", "beta_2", below_one=True)
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         rate = learning_rate / (1 - self.beta_1 ** (self.iterations + 1))
@@ -188,7 +187,7 @@ class Adamax(Optimizer):
 
 
 @register("optimizers")
-class Nadam(Optimizer):
+class Nadam(_Averaging):
     """Nadam: Adam that looks ahead along its momentum, as Nesterov's (Dozat, 2016).
 
     At step t with gradient g, for each parameter w::
@@ -214,20 +213,12 @@ class Nadam(Optimizer):
         ValueError: a beta is out of range.
     """
 
-    settings = ("beta_1", "beta_2", "epsilon")
     slot_names = ("momentum", "velocity")
     scalars = ("u_product",)
     rule = "nadam"
     u_product: float = 1.0
 
-    beta_1: float
-    beta_2: float
-    epsilon: float
-
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
-
-    def check(self) -> None:
-        self._shares("beta_1", "beta_2", below_one=True)
 
     def _momentum(self, step: int) -> float:
         return self.beta_1 * (1 - 0.5 * 0.96**step)

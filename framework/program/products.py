@@ -67,7 +67,7 @@ class Dense(OpLowering):
     reads_input = True
 
     @staticmethod
-    def _numbers(inputs: int, outputs: int, pitch: int, relu: bool) -> dict[str, int]:
+    def _numbers(inputs: int, outputs: int, pitch: int) -> dict[str, int]:
         ones = dict.fromkeys(products.CORRELATE, 1)
         return ones | {
             "channels": inputs,
@@ -81,7 +81,7 @@ class Dense(OpLowering):
             "out_pixel": outputs * SHARD,
             "merged": 0,
             "adds": 0,
-            "relu": int(relu),
+            "relu": 0,
         }
 
     def forward(self, low: Lowering, node: Node) -> None:
@@ -89,7 +89,7 @@ class Dense(OpLowering):
         outputs = kernel.shape[-1]
         inputs = kernel.size // outputs
         wide = None if bias is None else low.variable(bias).at()
-        numbers = self._numbers(inputs, outputs, outputs, relu=False)
+        numbers = self._numbers(inputs, outputs, outputs)
         x, w, out = low.values[node.inputs[0]], low.variable(kernel), low.output(node).at()
         each = max(1, RUN // outputs)
         for start in range(0, inputs, each):
@@ -131,7 +131,7 @@ class Dense(OpLowering):
                 )
                 first += rows * blocks
         add_bias_gradient(low, bias, g, 1, outputs)
-        numbers = self._numbers(outputs, inputs, outputs, relu=False)
+        numbers = self._numbers(outputs, inputs, outputs)
         low.give(
             node.inputs[0],
             lambda out: correlate(low, out.at(), g.at(), w.at(), None, inputs, numbers, back=True),
