@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import IO, cast
 
 
-def corrupt(path: Path, expected: str, received: str) -> ValueError:
+def corrupt(
+    path: Path, expected: str, received: str, fix: str = "delete or replace it and load again"
+) -> ValueError:
     """The error for a file whose content is not what its data set publishes."""
     return ValueError(
         f"{path}: expected {expected}, received {received}. The file is damaged or belongs to "
-        f"another data set; delete or replace it and load again."
+        f"another data set; {fix}."
     )
 
 

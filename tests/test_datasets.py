@@ -55,8 +55,24 @@ def test_sample_is_balanced_and_mixes_classes() -> None:
     (_, y_train), (_, y_test) = mnist_sample.load_data()
     assert np.bincount(y_train).tolist() == [400] * 10
     assert np.bincount(y_test).tolist() == [100] * 10
-    assert y_train[:10].tolist() == [7, 4, 2, 0, 9, 1, 3, 4, 7, 9]
-    assert all(len(set(part)) == 10 for part in np.split(y_train, 40))
+    assert y_train[:10].tolist() == [9, 6, 9, 6, 6, 2, 8, 2, 2, 9]
+    for labels in (y_train, y_test):
+        assert set(labels[:25]) == set(range(10))
+        windows = np.lib.stride_tricks.sliding_window_view(labels, 80)
+        assert all(len(set(window)) == 10 for window in windows)
+
+
+def test_a_damaged_sample_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    content = bytearray(mnist_sample._FILE.read_bytes())
+    copy = tmp_path / "mnist_sample.npz"
+    monkeypatch.setattr(mnist_sample, "_FILE", copy)
+    copy.write_bytes(content)
+    assert len(mnist_sample.load_data()[0][0]) == 4000
+    content[len(content) // 2] ^= 1
+    for damaged in (content, content[:-1], b""):
+        copy.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"npz: expected SHA-256.*install gradtape again"):
+            mnist_sample.load_data()
 
 
 def test_sample_shares_no_image_between_train_and_test() -> None:
