@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
-import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .writing import replacing
 
 FORMAT = "gradtape"
 VERSION = 1
@@ -42,26 +41,13 @@ def write(path: str | os.PathLike[str], config: dict[str, Any], arrays: dict[str
     Raises:
         OSError: the folder does not exist, or cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"Cannot write {os.fspath(path)!r}: its folder does not exist.")
     text = json.dumps({"format": FORMAT, "version": VERSION, **config}, indent=1)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                archive.writestr(zipfile.ZipInfo(_CONFIG, _TIME), text)
-                for name, array in arrays.items():
-                    info = zipfile.ZipInfo(f"{name}.npy", _TIME)
-                    with archive.open(info, "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_CONFIG, _TIME), text)
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy", _TIME)
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
 
 
 @dataclass(frozen=True)
