@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a process that is killed while it writes costs nobody a file."""
+"""Files that are whole or not there, even if the process is killed while it writes them."""
 
 from __future__ import annotations
 
