@@ -7,41 +7,58 @@ so a name in it is only a name.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from . import foreign
+from .errors import FileError
+from .reading import opened_regular, plain_json, refuse_too_much
 from .writing import replacing
 
 FORMAT = "gradtape"
 VERSION = 1
 _CONFIG = "config.json"
 _TIME = (1980, 1, 1, 0, 0, 0)  # the same content is the same file, bit for bit
-
-
-class ArchiveError(ValueError):
-    """A file that is no archive of this format, or a damaged one."""
+#: Bytes of the table of contents, apart from a share of the file: an entry of 46 takes 600.
+_TABLE, _SHARE = 1 << 20, 32
+#: A header as NumPy writes it.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|=][a-zA-Z]\d*)', 'fortran_order': (True|False), "
+    rb"'shape': \(([\d, ]*)\), \} *\n"
+)
+_MAGIC = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}  # bytes of the header's length
+_LONGEST = 10_000  # bytes of a header
 
 
 def write(path: str | os.PathLike[str], config: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write an archive, or leave what was there: a crash in the middle never costs the old file.
 
     Args:
-        path: of the file, with any extension.
+        path: of the file.
         config: plain data for JSON.
         arrays: NumPy arrays of numbers or bools, by name.
 
     Raises:
         OSError: the folder does not exist, or cannot be written.
+        ValueError: the suffix is that of another format, or so much is described that no one would
+            read it.
     """
+    foreign.refuse_suffix(path)
     text = json.dumps({"format": FORMAT, "version": VERSION, **config}, indent=1)
+    try:
+        refuse_too_much(text.encode())
+    except FileError as error:
+        raise FileError(f"Cannot save {os.fspath(path)!r}: {error}.") from error
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_CONFIG, _TIME), text)
         for name, array in arrays.items():
@@ -64,36 +81,38 @@ class Archive:
     """An open archive: its configuration, and the headers of its arrays; `array` reads one.
 
     Raises:
-        ArchiveError: the file is no archive of this format, or a damaged one.
+        FileError: the file is no archive of this format, or a damaged one.
     """
 
-    def __init__(self, file: zipfile.ZipFile, name: str) -> None:
+    def __init__(self, file: zipfile.ZipFile, name: str, size: int) -> None:
         self._file = file
         self.name = name
         members = file.infolist()
         names = [m.filename for m in members]
         if len(set(names)) != len(names):
-            raise ArchiveError("two of its members have the same name")
+            raise FileError("two of its members have the same name")
         if any(m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1 for m in members):
-            raise ArchiveError("it has compressed or encrypted members, which this format has not")
-        if sum(m.file_size for m in members) > os.path.getsize(name):
-            raise ArchiveError("its members claim to be larger than the file")
+            raise FileError("it has compressed or encrypted members, which this format has not")
+        if any(m.compress_size != m.file_size for m in members):
+            raise FileError("the sizes of its members contradict each other")
+        if sum(m.file_size for m in members) > size:
+            raise FileError("its members claim to be larger than the file")
         if _CONFIG not in names:
-            raise ArchiveError(f"it has no {_CONFIG}")
+            raise FileError(f"it has no {_CONFIG}")
         self.config = self._read_config()
         self.headers: dict[str, Header] = {}
         for member in members:
             if member.filename.endswith(".npy"):
                 self.headers[member.filename.removesuffix(".npy")] = self._header(member)
             elif member.filename != _CONFIG:
-                raise ArchiveError(f"it has an unknown member {member.filename!r}")
+                raise FileError(f"it has an unknown member {member.filename!r}")
 
     def _read_config(self) -> dict[str, Any]:
-        config = json.loads(self._file.read(_CONFIG))
+        config = plain_json(self._file.read(_CONFIG))
         if not isinstance(config, dict) or config.get("format") != FORMAT:
-            raise ArchiveError(f"its {_CONFIG} is not of this format")
+            raise FileError(f"its {_CONFIG} is not of this format")
         if config.get("version") != VERSION:
-            raise ArchiveError(
+            raise FileError(
                 f"it has version {config.get('version')!r} of the format, this gradtape reads "
                 f"version {VERSION}"
             )
@@ -101,21 +120,22 @@ class Archive:
 
     def _header(self, member: zipfile.ZipInfo) -> Header:
         with self._file.open(member) as stream:
-            version = np.lib.format.read_magic(stream)
-            if version not in ((1, 0), (2, 0)):
-                raise ArchiveError(f"{member.filename!r} has an unknown version {version}")
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, fortran_order, dtype = read(stream)
+            magic = stream.read(8)
+            if magic not in _MAGIC:
+                raise FileError(f"{member.filename!r} is no array, or of an unknown version")
+            length = int.from_bytes(stream.read(_MAGIC[magic]), "little")
+            header = _HEADER.fullmatch(stream.read(length) if length <= _LONGEST else b"")
+            if header is None:
+                raise FileError(f"{member.filename!r} has a header that NumPy does not write")
             offset = stream.tell()
+        dtype = np.dtype(header[1].decode())
+        fortran_order = header[2] == b"True"
+        shape = tuple(int(n) for n in header[3].decode().split(",") if n.strip())
         if dtype.kind not in "biuf":
-            raise ArchiveError(f"{member.filename!r} holds {dtype}, expected numbers or bools")
+            raise FileError(f"{member.filename!r} holds {dtype}, expected numbers or bools")
         size = offset + math.prod(shape) * dtype.itemsize
-        if any(n < 0 for n in shape) or size != member.file_size:
-            raise ArchiveError(
+        if size != member.file_size:
+            raise FileError(
                 f"{member.filename!r} claims shape {shape} of {dtype}, which is not its size"
             )
         return Header(shape, dtype, fortran_order, offset)
@@ -124,7 +144,7 @@ class Archive:
         """The array of that name, writable and in native byte order.
 
         Raises:
-            ArchiveError: its bytes are damaged.
+            FileError: its bytes are damaged.
         """
         header = self.headers[key]
         with _explained(self.name):
@@ -134,16 +154,41 @@ class Archive:
         return shaped.astype(header.dtype.newbyteorder("="), order="C")
 
 
+class _Bounded(io.RawIOBase):
+    """A stream that refuses to read more than `limit` bytes at once, if there is a limit."""
+
+    def __init__(self, stream: IO[bytes], size: int, limit: int) -> None:
+        self._stream, self._size = stream, size
+        self.limit: int | None = limit
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            size = max(0, self._size - self._stream.tell())
+        if self.limit is not None and size > self.limit:
+            raise FileError("its table of contents is larger than such a file has")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except OSError:
         raise
-    except (
-        Exception
-    ) as error:  # zipfile, JSON and NumPy raise all kinds on bytes that are not theirs
-        raise ArchiveError(
+    except Exception as error:  # zipfile and NumPy raise all kinds on bytes that are not theirs
+        raise FileError(
             f"{name!r} is not a file that gradtape saved, or it is damaged: {error}."
         ) from error
 
@@ -153,15 +198,28 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Archive]:
     """The archive in a file; whatever is wrong with it becomes one clear error.
 
     Raises:
-        ArchiveError: no archive of this format, or a damaged one; the message names the file.
+        FileError: no archive of this format, or a damaged one; the message names the file, and the
+            format if it is another program's.
         OSError: it cannot be opened.
     """
     name = os.fspath(path)
-    if os.path.isdir(name):
-        raise IsADirectoryError(f"{name!r} is a folder, expected a file that save() wrote.")
-    with _explained(name):
-        file = zipfile.ZipFile(name)
-    with file:
+    with opened_regular(name) as stream:
+        _refuse_foreign(name, stream.read(300), [])
+        size = stream.seek(0, io.SEEK_END)
+        table = _Bounded(stream, size, _TABLE + size // _SHARE)
         with _explained(name):
-            archive = Archive(file, name)
+            file = zipfile.ZipFile(table)
+        table.limit = None
+        _refuse_foreign(name, b"", file.namelist())
+        with _explained(name):
+            archive = Archive(file, name, size)
         yield archive
+
+
+def _refuse_foreign(name: str, start: bytes, members: list[str]) -> None:
+    other = foreign.format_of(start, members)
+    if other is not None:
+        raise FileError(
+            f"{name!r} is not a file that gradtape saved: it is a file of the format {other}. Read "
+            "it with the program that wrote it, and pass the arrays on with model.set_weights()."
+        )

@@ -13,6 +13,10 @@ class ShapeError(ValueError):
     """An array whose rank, axis length or channel count does not fit where it arrived."""
 
 
+class FileError(ValueError):
+    """A file whose content is damaged, hostile, or of another format than it should have."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name nobody registered, with its near matches.
 

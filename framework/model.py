@@ -292,10 +292,11 @@ class Model(Trainer, Layer):
         `gradtape.load_model` makes the same model of it, which goes on training where this one is.
 
         Args:
-            filepath: of the file, with any extension; see `gradtape.archive` for the format.
+            filepath: of the file, ending in ``.npz``; see `gradtape.archive` for the format.
             overwrite: whether a file that exists may be replaced.
 
         Raises:
+            ValueError: the ending is that of another format, as ``.keras`` or ``.onnx``.
             FileExistsError: it exists, and may not be replaced.
             TypeError: a layer cannot be written down; see `Layer.get_config`.
         """
@@ -305,12 +306,12 @@ class Model(Trainer, Layer):
         """Write the weights alone to a file.
 
         Args:
-            filepath: of the file, with any extension.
+            filepath: of the file, ending in ``.npz``.
             overwrite: whether a file that exists may be replaced.
 
         Raises:
             FileExistsError: it exists, and may not be replaced.
-            ValueError: the model has no weights yet.
+            ValueError: the model has no weights yet, or the ending is that of another format.
         """
         saving.save_weights(self, filepath, overwrite)
 

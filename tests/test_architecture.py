@@ -19,7 +19,7 @@ MAX_LINES = 500
 #: Rooms from the ground up. A file imports from its own room and those it may enter.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "kernels": set(),
+    "kernels": {"errors"},
     "tensor": {"errors"},
     "ops": {"errors", "tensor", "kernels"},
     "gradcheck": {"errors", "tensor", "ops"},
@@ -41,6 +41,7 @@ FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.
 PLACES = {
+    **dict.fromkeys(("reading", "writing"), "errors"),
     **{name: name for name in ("errors", "kernels", "ops", "gradcheck", "program")},
     **dict.fromkeys(("proof", "mutants"), "gradcheck"),
     **dict.fromkeys(TENSOR, "tensor"),

@@ -55,16 +55,16 @@ class Scripted(gt.callbacks.Callback):
 def test_checkpoints_are_written_when_they_should(
     tmp_path: Path, settings: dict[str, Any], saved: list[int]
 ) -> None:
-    path = tmp_path / "new" / "{epoch:02d}-{val_loss:.1f}.keras"
+    path = tmp_path / "new" / "{epoch:02d}-{val_loss:.1f}.npz"
     values = [2.0, 3.0, 1.0, 1.5]
     checkpoint = gt.callbacks.ModelCheckpoint(path, **settings)
     model().fit(X, Y, epochs=4, verbose=0, callbacks=[Scripted(values), checkpoint])
     names = sorted(p.name for p in (tmp_path / "new").iterdir())
-    assert names == [f"{e:02d}-{values[e - 1]:.1f}.keras" for e in saved]
+    assert names == [f"{e:02d}-{values[e - 1]:.1f}.npz" for e in saved]
 
 
 def test_checkpoint_is_the_model_of_that_epoch(tmp_path: Path) -> None:
-    whole, weights = tmp_path / "best.keras", tmp_path / "best.weights.h5"
+    whole, weights = tmp_path / "best.npz", tmp_path / "best.weights.npz"
     net = model()
     net.fit(
         X, Y, epochs=2, verbose=0,

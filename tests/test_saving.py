@@ -69,7 +69,9 @@ def cube(x):
 # What comes back
 
 
-@pytest.mark.parametrize("name", ["net.npz", "net.keras", "net", "net.tar.gz", "nét model"])
+@pytest.mark.parametrize(
+    "name", ["net.npz", "NET.NPZ", "net", "01-0.25", "nét model", "net.weights.npz"]
+)
 def test_a_model_comes_back_whole_under_any_file_name(tmp_path, name):
     model = net()
     model.save(tmp_path / name)

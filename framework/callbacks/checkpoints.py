@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from .. import archive
+from ..errors import FileError
+from ..foreign import refuse_suffix
 from ..resuming import restore, state_of
 from ..settings import count_of
 from .base import Callback, Logs
@@ -51,10 +54,9 @@ class ModelCheckpoint(Monitor):
     """Save the model, or its weights, after every epoch or every so many batches.
 
     Args:
-        filepath: of the file, with any extension, ``.keras`` and ``.weights.h5`` included: the
-            content is always gradtape's own (see `Model.save`). It may name values to be filled
-            in, as in ``"{epoch:02d}-{val_loss:.2f}.npz"``: ``epoch`` and ``batch`` from 1, and
-            whatever is in the logs. Folders that are missing are made.
+        filepath: of the file, as for `Model.save`. It may name values to be filled in, as in
+            ``"{epoch:02d}-{val_loss:.2f}.npz"``: ``epoch`` and ``batch`` from 1, and whatever is in
+            the logs. Folders that are missing are made.
         monitor: with `save_best_only`, the value that has to improve.
         verbose: 1 prints a line for each file.
         save_best_only: whether to save only when `monitor` is better than ever.
@@ -64,7 +66,7 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: with `save_best_only`, the value to beat from the start.
 
     Raises:
-        ValueError: settings that make no sense.
+        ValueError: settings that make no sense, or the suffix of another format.
         KeyError: `filepath` names a value that is not in the logs.
     """
 
@@ -81,6 +83,7 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__(monitor, mode)
         self.filepath = os.fspath(filepath)
+        refuse_suffix(re.sub(r"\{.*?\}", "0", self.filepath))
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
@@ -179,7 +182,7 @@ class BackupAndRestore(Callback):
                 with archive.opened(path) as file:
                     arrays = {k: file.array(k) for k in file.headers}
                     config = file.config
-            except (archive.ArchiveError, OSError):
+            except (FileError, OSError):
                 if path is candidates[-1]:
                     raise
                 continue
