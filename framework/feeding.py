@@ -102,8 +102,10 @@ class BatchData:
 
     def batches(self, *address: int, start: int = 0) -> Iterator[Batch]:
         """The batches of a pass; arguments as for `ArrayData.batches`."""
-        raw = self._raw(*address, start=start)
-        count = start
+        # What has been done before is skipped at once: a source may draw random numbers on the way.
+        return self._checked(self._raw(*address, start=start), start)
+
+    def _checked(self, raw: Iterator[Any], count: int) -> Iterator[Batch]:
         for batch in raw:
             data = self._read(batch)
             parts = (data.x, data.y, data.sample_weight)
@@ -117,7 +119,8 @@ class BatchData:
     def _raw(self, *address: int, start: int) -> Iterator[Any]:
         if not self.indexed:
             raw, self._waiting = self._waiting or iter(self.source), None
-            return itertools.islice(raw, start, None)
+            deque(itertools.islice(raw, start), maxlen=0)
+            return raw
         order: Iterable[int]
         if self.steps is None:
             order = itertools.count(start)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import optimizers
 from .backward import run_backward
+from .callbacks.base import Callback
 from .data import Batch, unpack_x_y_sample_weight
 from .feeding import BatchData, Data, Rounds
 from .layers.added import any_added
@@ -36,10 +38,12 @@ class Round:
         own_metrics: metrics that are attributes of the model; None before the first batch.
         finite: whether every loss has been, in this `fit`.
         epoch, batch: with which `fit` goes on after a backup was restored, else None and 0.
+        callbacks: those of `fit`.
     """
 
-    def __init__(self, rounds: Rounds | None = None) -> None:
+    def __init__(self, rounds: Rounds | None = None, callbacks: Sequence[Callback] = ()) -> None:
         self.rounds = rounds
+        self.callbacks = callbacks
         self.finite = True
         self.epoch: int | None = None
         self.batch = 0

@@ -136,14 +136,15 @@ class Trainer(Steps):
         history = self.history = History()
         everyone, progress = self._listeners(callbacks, verbose, rounds, epochs, history)
         self.stop_training = False
-        current = self._round = Round(rounds)
+        current = self._round = Round(rounds, everyone.callbacks)
         logs: Logs = {}
         epoch = first
         try:
             with Interrupts() as interrupts:
                 everyone.on_train_begin({})
-                first = first if current.epoch is None else current.epoch
-                for epoch in range(first, epochs):
+                for epoch in range(first if current.epoch is None else current.epoch, epochs):
+                    if self.stop_training and not current.batch:
+                        break
                     everyone.on_epoch_begin(epoch, {})
                     progress.begin(f"Epoch {epoch + 1}/{epochs}", rounds.steps)
                     done = self._train_epoch(rounds, epoch, everyone, progress, interrupts)
@@ -157,8 +158,6 @@ class Trainer(Steps):
                     progress.clear()
                     everyone.on_epoch_end(epoch, logs)
                     progress.end(logs)
-                    if self.stop_training:
-                        break
                 if self.optimizer is not None and self.optimizer.built and epochs > first:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
                 everyone.on_train_end(logs)
@@ -204,7 +203,10 @@ class Trainer(Steps):
         logs: Logs | None = self.get_metrics_result() if done else None
         together, batch = self.steps_per_execution, done - 1
         repeater = Repeater(self, "train", rounds.data, callbacks.watches_batches)
-        for batch, parts in enumerate(rounds.round(epoch, steps_taken, done=done), start=done):
+        batches = rounds.round(epoch, steps_taken, done=done)
+        if done and self.stop_training:  # since before the backup in the middle of this epoch
+            batches = iter(())
+        for batch, parts in enumerate(batches, start=done):
             loss = repeater.judge(parts)
             if loss is None:
                 if batch % together == 0:
@@ -226,7 +228,7 @@ class Trainer(Steps):
             self._explain_end(epoch)
             return None
         repeater.catch_up()
-        if (batch + 1) % together:
+        if batch >= done and (batch + 1) % together:
             callbacks.on_train_batch_end(batch, logs)
         return self._final(logs)
 

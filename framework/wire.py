@@ -1,6 +1,7 @@
 """Arguments of layer calls as plain data: structures that hold tensors, arrays, slices and dtypes.
 
-What JSON has itself stays as it is; everything else is a dict of one key that says what it is.
+What JSON has itself stays as it is; everything else is a dict of one key that says what it is. The
+state of a training is written down in the same way, but for its arrays (see `resuming`).
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from .symbolic import SymbolicTensor
 from .tensor import Tensor
 
 
-def to_plain(value: Any, number: Callable[[SymbolicTensor], Any]) -> Any:
+def to_plain(
+    value: Any,
+    number: Callable[[SymbolicTensor], Any],
+    keep: Callable[[np.ndarray], Any] | None = None,
+) -> Any:
     """`value` as data that JSON can hold.
 
     Args:
         value: what a layer was called with.
         number: what stands for a symbolic tensor.
+        keep: puts an array elsewhere and returns what it can be had for. Default: none is.
 
     Raises:
         TypeError: there is no way to write it down.
@@ -44,21 +50,28 @@ def to_plain(value: Any, number: Callable[[SymbolicTensor], Any]) -> Any:
             return {"dtype": np.dtype(v).name}
         if isinstance(v, (np.ndarray, np.generic, Tensor)):
             array = v.data if isinstance(v, Tensor) else np.asarray(v)
+            if keep is not None:
+                return {"kept": keep(array)}
             return {
                 "array": array.ravel().tolist(),
                 "shape": array.shape,
                 "dtype": array.dtype.name,
             }
-        raise TypeError(f"A layer was called with {v!r}, which cannot be saved.")
+        raise TypeError(f"{v!r} cannot be saved: it is no number, text, array or list of them.")
 
     return plain(value)
 
 
-def from_plain(value: Any, tensor: Callable[[Any], Any]) -> Any:
+def from_plain(
+    value: Any,
+    tensor: Callable[[Any], Any],
+    kept: Callable[[Any], np.ndarray] | None = None,
+) -> Any:
     """What `to_plain` wrote down.
 
     Args:
         tensor: what a number stands for.
+        kept: the array for what `keep` returned.
 
     Raises:
         ValueError: it wrote nothing like this.
@@ -71,6 +84,8 @@ def from_plain(value: Any, tensor: Callable[[Any], Any]) -> Any:
             return v
         if "array" in v:
             return np.array(v["array"], v["dtype"]).reshape(v["shape"])
+        if "kept" in v and kept is not None:
+            return kept(v["kept"])
         if "tensor" in v:
             return tensor(v["tensor"])
         if "tuple" in v:

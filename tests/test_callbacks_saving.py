@@ -1,4 +1,4 @@
-"""Callbacks that write files: checkpoints, backups, logs and event files."""
+"""Callbacks that write files: checkpoints, logs and event files."""
 
 from __future__ import annotations
 
@@ -98,76 +98,6 @@ def test_checkpoint_says_what_is_missing(tmp_path: Path) -> None:
     assert (tmp_path / "a.gt").exists()
     with pytest.raises(ValueError, match="received 'day'"):
         gt.callbacks.ModelCheckpoint("a", save_freq="day")
-
-
-# BackupAndRestore
-
-
-class Crash(gt.callbacks.Callback):
-    def __init__(self, epoch: int, batch: int) -> None:
-        super().__init__()
-        self.at, self.epoch = (epoch, batch), 0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if (self.epoch, batch) == self.at:
-            raise RuntimeError("power cut")
-
-
-@pytest.mark.parametrize("steps", [None, 3])
-@pytest.mark.parametrize("save_freq", ["epoch", 1, 5])
-def test_run_that_crashed_goes_on_with_the_same_numbers(
-    tmp_path: Path, save_freq: Any, steps: int | None
-) -> None:
-    """Order of samples, dropout, optimizer and running means are those of a run without a crash."""
-    given: dict[str, Any] = {
-        "batch_size": 4, "epochs": 4, "verbose": 0, "validation_split": 0.2,
-        "steps_per_epoch": steps,
-    }  # fmt: skip
-    whole = model()
-    expected = whole.fit(X, Y, **given).history
-    backup = gt.callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
-    with pytest.raises(RuntimeError, match="power cut"):
-        model().fit(X, Y, **given, callbacks=[backup, Crash(2, 2)])
-    resumed = model(seed=99)  # another seed, other weights: all of it is restored
-    backup = gt.callbacks.BackupAndRestore(tmp_path / "backup", save_freq)
-    history = resumed.fit(X, Y, **given, callbacks=[backup])
-    assert history.epoch == ([1, 2, 3] if save_freq == 5 else [2, 3])
-    for name, values in expected.items():
-        assert history.history[name] == values[history.epoch[0] :], name
-    for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert not (tmp_path / "backup").exists()
-
-
-def test_damaged_backup_falls_back_to_the_one_before(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"double_checkpoint": True, "delete_checkpoint": False}
-    net = model()
-    net.fit(
-        X, Y, epochs=3, verbose=0, callbacks=[gt.callbacks.BackupAndRestore(tmp_path, **settings)]
-    )
-    latest = tmp_path / "latest.npz"
-    latest.write_bytes(latest.read_bytes()[:-40])
-    again = model(1)
-    history = again.fit(
-        X, Y, epochs=3, verbose=0, callbacks=[gt.callbacks.BackupAndRestore(tmp_path)]
-    )
-    assert history.epoch == [2]
-    for a, b in zip(net.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_backup_of_another_model_is_refused(tmp_path: Path) -> None:
-    keep = gt.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
-    model().fit(X, Y, verbose=0, callbacks=[keep])
-    other = gt.Sequential([gt.Input((3,)), gt.layers.Dense(2)])
-    other.compile("adam", gt.losses.SparseCategoricalCrossentropy(from_logits=True))
-    with pytest.raises(ValueError, match="no backup of this model"):
-        other.fit(X, Y, verbose=0, callbacks=[gt.callbacks.BackupAndRestore(tmp_path)])
-    with pytest.raises(ValueError, match="empty backup_dir"):
-        gt.callbacks.BackupAndRestore("")
 
 
 # CSVLogger
@@ -307,18 +237,3 @@ def test_tensorboard_refuses_what_it_does_not_write() -> None:
         gt.callbacks.TensorBoard(profile_batch=2)
     with pytest.raises(ValueError, match="update_freq"):
         gt.callbacks.TensorBoard(update_freq=0)
-
-
-def test_metrics_with_variables_go_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
-    def fresh() -> gt.Sequential:
-        gt.utils.set_random_seed(0)
-        net = gt.Sequential([gt.Input((3,)), gt.layers.Dense(1, activation="sigmoid")])
-        net.compile("sgd", "binary_crossentropy", metrics=[gt.metrics.AUC(name="auc")])
-        return net
-
-    expected = fresh().fit(X, Y, 5, verbose=0).history
-    with pytest.raises(RuntimeError, match="power cut"):
-        backup = gt.callbacks.BackupAndRestore(tmp_path, 2)
-        fresh().fit(X, Y, 5, verbose=0, callbacks=[backup, Crash(0, 5)])
-    backup = gt.callbacks.BackupAndRestore(tmp_path, 2)
-    assert fresh().fit(X, Y, 5, verbose=0, callbacks=[backup]).history == expected

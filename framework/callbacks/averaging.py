@@ -26,6 +26,14 @@ class SwapEMAWeights(Callback):
         self.swap_on_epoch = swap_on_epoch
         self._kept: list[tuple[Any, Any]] = []  # variables, and what they were
 
+    def get_state(self) -> dict[str, Any]:
+        return {"weights": [weights for _, weights in self._kept]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        weights = state["weights"]
+        variables = self.model.trainable_variables if weights else []
+        self._kept = list(zip(variables, weights, strict=True))
+
     def _swap(self, averages: bool) -> None:
         """Have the averages in the model, or the weights."""
         if averages and not self._kept:

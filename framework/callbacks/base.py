@@ -19,10 +19,16 @@ class Callback:
     Attributes:
         model: the model that is trained, evaluated or asked to predict.
         params: ``epochs``, ``steps`` (batches per epoch) and ``verbose``.
+        remembered: names of attributes that change while `fit` runs. `BackupAndRestore` keeps them,
+            so that a callback goes on where it was.
+        shows_progress: whether it shows how far `fit` is, which then need not.
+        comes_last: whether it is told after all others, because it needs to know what they did.
     """
 
     model: Any = None
+    remembered: tuple[str, ...] = ()
     shows_progress = False
+    comes_last = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -34,6 +40,19 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Called with `params` before anything else."""
         self.params = params
+
+    def get_state(self) -> dict[str, Any]:
+        """What `set_state` needs to go on from here, in another process if need be.
+
+        Numbers, texts, arrays, None, and lists and dicts of them: by default the attributes that
+        `remembered` names.
+        """
+        return {name: getattr(self, name) for name in self.remembered}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned; called after `on_train_begin`."""
+        for name in self.remembered:
+            setattr(self, name, state[name])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch of `fit`."""
@@ -93,7 +112,7 @@ class CallbackList(Callback):
     """Several callbacks as one. A hook that none of them defines costs nothing.
 
     Args:
-        callbacks: one callback or several.
+        callbacks: one callback or several, lists of this kind among them.
         model, params: passed on to them.
 
     Attributes:
@@ -109,17 +128,23 @@ class CallbackList(Callback):
         super().__init__()
         if callbacks is None:
             callbacks = []
-        self.callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-        for callback in self.callbacks:
+        callbacks = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+        for callback in callbacks:
             if not isinstance(callback, Callback):
                 what = callback.__name__ if isinstance(callback, type) else repr(callback)
                 raise TypeError(
                     f"callbacks must be Callback objects, received {what}."
                     + (" Did you forget to call it: Name()?" if isinstance(callback, type) else "")
                 )
+        each = [
+            single
+            for c in callbacks
+            for single in (c.callbacks if isinstance(c, CallbackList) else [c])
+        ]
+        self.callbacks: list[Callback] = sorted(each, key=lambda c: c.comes_last)
         for hook in HOOKS:
             heard = [getattr(c, hook) for c in self.callbacks if _defines(c, hook)]
-            setattr(self, hook, _all(heard) if heard else _nothing)
+            setattr(self, hook, _all(heard) if heard else nothing)
         self.watches_batches = self._hears("train")
         self.watches_tests = self._hears("test")
         self.watches_predictions = self._hears("predict")
@@ -130,7 +155,7 @@ class CallbackList(Callback):
 
     def _hears(self, what: str) -> bool:
         hooks = (f"on_{what}_batch_begin", f"on_{what}_batch_end")
-        return any(getattr(self, hook) is not _nothing for hook in hooks)
+        return any(getattr(self, hook) is not nothing for hook in hooks)
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)
@@ -147,12 +172,12 @@ def _defines(callback: Callback, hook: str) -> bool:
     """Whether a hook of this callback does anything."""
     method = getattr(callback, hook)
     if getattr(method, "__func__", method) is not getattr(Callback, hook):
-        return method is not _nothing
+        return method is not nothing
     alias = hook.replace("_train_batch_", "_batch_")
     return alias != hook and _defines(callback, alias)
 
 
-def _nothing(*args: Any) -> None:
+def nothing(*args: Any) -> None:
     """The hook of a list in which nobody listens."""
 
 
@@ -171,6 +196,8 @@ class History(Callback):
         epoch: the numbers of the epochs that were finished, from 0.
         history: by name, the value of each of them.
     """
+
+    remembered = ("epoch", "history")
 
     def __init__(self) -> None:
         super().__init__()

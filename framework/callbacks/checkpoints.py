@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +16,60 @@ from ..errors import FileError
 from ..foreign import refuse_suffix
 from ..resuming import restore, state_of
 from ..settings import count_of
-from .base import Callback, Logs
+from ..writing import sweep
+from .base import Callback, Logs, nothing
 from .monitoring import Monitor
 
 FilePath = str | os.PathLike[str]
 
 
-class _Every:
-    """Counts batches up to `save_freq`, which may be ``"epoch"``: none of its business then."""
+class _Saver(Callback, ABC):
+    """Saves after every epoch, or after so many batches.
 
-    def __init__(self, save_freq: Any, owner: str) -> None:
+    Args:
+        save_freq: ``"epoch"``, or a number of batches.
+    """
+
+    remembered: tuple[str, ...] = ("_seen", "_last")
+
+    def _save_every(self, save_freq: Any) -> None:
         if save_freq != "epoch":
             try:
                 save_freq = count_of(save_freq, "save_freq")
             except TypeError:
                 raise ValueError(
-                    f"{owner} needs save_freq='epoch' or a number of batches, received "
-                    f"{save_freq!r}."
+                    f"{type(self).__name__} needs save_freq='epoch' or a number of batches, "
+                    f"received {save_freq!r}."
                 ) from None
-        self.per_epoch = save_freq == "epoch"
-        self._every = save_freq
-        self._seen = 0
+        self.save_freq = save_freq
+        if save_freq == "epoch" and type(self).on_train_batch_end is _Saver.on_train_batch_end:
+            # Nobody looks on between batches then, and training is faster.
+            vars(self)["on_train_batch_end"] = nothing
+        self._seen = 0  # batches since it last saved
         self._last = -1
+        self._epoch = 0
 
-    def due(self, batch: int) -> bool:
-        """Whether to save now; `batch` was the last one done."""
-        if self.per_epoch:
-            return False
-        self._seen += batch - self._last if batch > self._last else batch + 1
-        self._last = batch
-        if self._seen < self._every:
-            return False
-        self._seen = 0
-        return True
+    @abstractmethod
+    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        """Save; `batch` is the last one done, None at the end of the epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        if self.save_freq != "epoch":
+            self._seen += batch - self._last if batch > self._last else batch + 1
+            self._last = batch
+            if self._seen >= self.save_freq:
+                self._seen = 0
+                self._save(self._epoch, batch, logs or {})
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self.save_freq == "epoch":
+            self._save(epoch, None, logs or {})
 
 
-class ModelCheckpoint(Monitor):
+class ModelCheckpoint(_Saver, Monitor):
     """Save the model, or its weights, after every epoch or every so many batches.
 
     Args:
@@ -70,6 +89,8 @@ class ModelCheckpoint(Monitor):
         KeyError: `filepath` names a value that is not in the logs.
     """
 
+    remembered = (*_Saver.remembered, "best")
+
     def __init__(
         self,
         filepath: FilePath,
@@ -87,23 +108,11 @@ class ModelCheckpoint(Monitor):
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
         self.best = initial_value_threshold
-        self._every = _Every(save_freq, "ModelCheckpoint")
-        self._epoch = 0
+        self._save_every(save_freq)
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._every.due(batch):
-            self._save({"epoch": self._epoch + 1, "batch": batch + 1}, logs or {})
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._every.per_epoch:
-            self._save({"epoch": epoch + 1}, logs or {})
-
-    def _save(self, counts: dict[str, int], logs: Logs) -> None:
+    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
+        counts = {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1})
         try:
             path = self.filepath.format(**{**counts, **logs})
         except (KeyError, IndexError) as error:
@@ -111,7 +120,7 @@ class ModelCheckpoint(Monitor):
                 f"ModelCheckpoint cannot fill in filepath {self.filepath!r}: there is no {error}. "
                 f"Known: {', '.join([*counts, *logs])}."
             ) from None
-        if self.save_best_only and not self._is_best(logs, counts["epoch"]):
+        if self.save_best_only and not self._is_best(logs, epoch + 1):
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path)
@@ -137,13 +146,15 @@ class ModelCheckpoint(Monitor):
         return True
 
 
-class BackupAndRestore(Callback):
+class BackupAndRestore(_Saver):
     """Write down all that `fit` needs to go on after a crash, and go on from there.
 
     A second call of the same `fit`, in a new process if need be, starts where the last backup was
     made, also in the middle of an epoch, and gives the same numbers as if nothing had happened:
-    weights, optimizer, metrics, random states, and the order of the batches are restored. The model
-    has to be made and compiled in the same way.
+    weights, optimizer, metrics, random states, the order of the batches, the `History`, and what
+    the other callbacks remember (see `Callback.remembered` for your own). The model, the data and
+    the callbacks have to be made in the same way. A process may be killed at any time: there is
+    always a whole backup.
 
     Args:
         backup_dir: a folder for the backup alone.
@@ -156,6 +167,8 @@ class BackupAndRestore(Callback):
         ValueError: settings that make no sense; in `fit`, a backup of another model.
     """
 
+    comes_last = True  # what the others have done is in the backup
+
     def __init__(
         self,
         backup_dir: FilePath,
@@ -167,15 +180,15 @@ class BackupAndRestore(Callback):
         if not os.fspath(backup_dir):
             raise ValueError("BackupAndRestore needs a folder, received an empty backup_dir.")
         self.backup_dir = os.fspath(backup_dir)
-        self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint
         self.delete_checkpoint = delete_checkpoint
         self._latest = Path(self.backup_dir) / "latest.npz"
         self._previous = Path(self.backup_dir) / "previous.npz"
-        self._every = _Every(save_freq, "BackupAndRestore")
-        self._epoch = 0
+        self._save_every(save_freq)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        for path in (self._latest, self._previous):
+            sweep(path)
         candidates = [p for p in (self._latest, self._previous) if p.exists()]
         for path in candidates:
             try:
@@ -189,22 +202,12 @@ class BackupAndRestore(Callback):
             restore(self.model, config, arrays, os.fspath(path))
             return
 
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if self._every.due(batch):
-            self._write(self._epoch, batch + 1)
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        if self._every.per_epoch:
-            self._write(epoch + 1, 0)
-
-    def _write(self, epoch: int, batch: int) -> None:
+    def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         self._latest.parent.mkdir(parents=True, exist_ok=True)
         if self.double_checkpoint and self._latest.exists():
             os.replace(self._latest, self._previous)
-        archive.write(self._latest, *state_of(self.model, epoch, batch))
+        position = (epoch + 1, 0) if batch is None else (epoch, batch + 1)
+        archive.write(self._latest, *state_of(self.model, *position))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:

@@ -94,6 +94,8 @@ class EarlyStopping(Monitor):
             more is better.
     """
 
+    remembered = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -168,6 +170,8 @@ class ReduceLROnPlateau(Monitor):
     Raises:
         ValueError: a factor that reduces nothing.
     """
+
+    remembered = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

@@ -27,8 +27,11 @@ class LearningRateScheduler(Callback):
         ValueError: the schedule returns no number.
     """
 
+    remembered = ("_epoch", "_before")
+
     def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
         super().__init__()
+        self._epoch, self._before = -1, 0.0  # the last epoch that began, and the rate before it
         self.schedule = schedule
         self.verbose = verbose
         try:
@@ -41,8 +44,9 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
-        before = float(optimizer.learning_rate)
-        rate = self.schedule(epoch, before) if self._takes_rate else self.schedule(epoch)
+        if epoch != self._epoch:  # or it goes on in its middle, after a backup was restored
+            self._epoch, self._before = epoch, float(optimizer.learning_rate)
+        rate = self.schedule(*((epoch, self._before) if self._takes_rate else (epoch,)))
         if hasattr(rate, "item"):
             rate = rate.item()
         if not isinstance(rate, numbers.Real) or isinstance(rate, bool):
@@ -53,6 +57,9 @@ class LearningRateScheduler(Callback):
         optimizer.learning_rate = rate
         if self.verbose:
             print(f"Epoch {epoch + 1}: setting the learning rate to {float(rate):g}")
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._epoch = -1
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
@@ -87,6 +94,8 @@ class LearningRateFinder(Callback):
     Raises:
         ValueError: settings out of range.
     """
+
+    remembered = ("learning_rates", "losses", "smoothed", "_average", "_weights", "_state")
 
     def __init__(
         self,

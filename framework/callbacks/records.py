@@ -33,30 +33,44 @@ class CSVLogger(Callback):
         self.sep = separator
         self.append = append
         self._file: TextIO | None = None
+        self._columns: list[str] = []
+        self._written: int | None = None  # bytes that a backup knew of
+
+    def get_state(self) -> dict[str, Any]:
+        return {"columns": self._columns, "written": _size(self.filename)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._columns, self._written = state["columns"], state["written"]
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
-        new = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
-        self._file = open(  # noqa: SIM115 (it stays open until the training ends)
-            self.filename, "a" if self.append else "w", newline="", encoding="utf-8"
-        )
-        self._header = new
-        self._writer: Any = None
+        self._columns, self._written = [], None
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._file is None:  # not before it is known whether a backup was restored
+            known = self._written is not None and _size(self.filename) >= self._written
+            if known:  # rows from after the backup come again
+                os.truncate(self.filename, self._written or 0)
+            self._file = open(  # noqa: SIM115 (it stays open until the training ends)
+                self.filename, "a" if known or self.append else "w", newline="", encoding="utf-8"
+            )
+            self._header = not _size(self.filename)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
         assert self._file is not None
-        if self._writer is None:
+        if not self._columns:
             names = sorted(logs)
             if not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]  # a later epoch may be validated
-            self._writer = csv.DictWriter(
-                self._file, ["epoch", *names], delimiter=self.sep, restval="NA",
-                extrasaction="ignore",
-            )  # fmt: skip
-            if self._header:
-                self._writer.writeheader()
-        self._writer.writerow({"epoch": epoch, **{k: _cell(v) for k, v in logs.items()}})
+            self._columns = ["epoch", *names]
+        writer = csv.DictWriter(
+            self._file, self._columns, delimiter=self.sep, restval="NA", extrasaction="ignore"
+        )
+        if self._header:
+            writer.writeheader()
+            self._header = False
+        writer.writerow({"epoch": epoch, **{k: _cell(v) for k, v in logs.items()}})
         self._file.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -66,6 +80,10 @@ class CSVLogger(Callback):
         if self._file is not None:
             self._file.close()
         self._file = None
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0
 
 
 def _cell(value: Any) -> Any:

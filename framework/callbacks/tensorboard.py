@@ -34,6 +34,8 @@ class TensorBoard(Callback):
         OSError: the files cannot be written.
     """
 
+    remembered = ("_batches",)
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

@@ -37,6 +37,11 @@ class Stateful:
         @property
         def _kept(self) -> dict[str, float]: ...
 
+    @property
+    def scheduled(self) -> bool:
+        """Whether a schedule or a function says what the learning rate is."""
+        return callable(self._learning_rate)
+
     def _state_of_variables(self) -> dict[Variable, State]:
         return {
             v: {name: values[flat.spans[i]].copy() for name, values in flat.slots.items()}
@@ -105,7 +110,7 @@ class Stateful:
         self._steps = int(state["iterations"])
         for name in self.scalars:
             setattr(self, name, float(state[name]))
-        if not callable(self._learning_rate):  # a schedule knows by itself
+        if not self.scheduled:  # a schedule knows by itself
             self.learning_rate = float(state["learning_rate"])
 
     def _fresh(self, key: str, now: Array) -> Array:

@@ -31,6 +31,8 @@ class LivePlot(Callback):
         OSError: the picture cannot be written.
     """
 
+    remembered = ("history",)
+
     def __init__(self, filepath: str | os.PathLike[str] | None = None, every: int = 1) -> None:
         super().__init__()
         if every < 1:
