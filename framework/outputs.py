@@ -142,6 +142,11 @@ class OutputScores(Scores):
         return [j for part, name, _, p, _ in rows for j in part.judged(p, f"output {name!r}")]
 
     @property
+    def losses(self) -> list[Any]:
+        """The losses, one for each output that has one."""
+        return [part.loss for part in self.parts if part.loss is not None]
+
+    @property
     def metrics(self) -> list[Any]:
         """The running means of the losses, and the metrics as soon as they are made."""
         scored = [p.total for p in self._scored()]

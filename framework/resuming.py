@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .callbacks.base import Callback
-from .metrics import Metric
+from .metrics.base import Metric, fill
 from .naming import unique_name
 from .random import get_seed, resume_seed
 from .variable import Variable
@@ -164,7 +164,7 @@ def _state_of_metric(metric: Metric) -> list[Any]:
 
 def _restore_metric(metric: Metric, values: list[np.ndarray], attributes: dict[str, Any]) -> None:
     for variable, value in zip(metric.variables, values, strict=True):
-        variable.assign(value)
+        fill(variable, value)
     vars(metric).update(attributes)
 
 

@@ -116,6 +116,11 @@ class Scores:
             self._metrics.append((metric, name, weighted))
 
     @property
+    def losses(self) -> list[Any]:
+        """The losses, one for each output that has one."""
+        return [] if self.loss is None else [self.loss]
+
+    @property
     def metrics(self) -> list[Metric]:
         """The running mean of the loss, and the metrics as soon as they are made."""
         return [self.total, *(metric for metric, _, _ in self._metrics)]
@@ -127,8 +132,8 @@ class Scores:
 
     def track(self, loss: Tensor | float, samples: int) -> None:
         """Add the loss of a batch, which counts with the number of its samples."""
-        self.total.total += float(loss.data if isinstance(loss, Tensor) else loss) * samples
-        self.total.count += samples
+        value = float(loss.data if isinstance(loss, Tensor) else loss)
+        self.total.add(value * samples, samples)
 
     def update(self, y: Any, y_pred: Array, sample_weight: Any = None) -> None:
         """Add a batch to the metrics."""
@@ -168,7 +173,7 @@ def numbers_of(logs: Any, method: str) -> Logs:
 
 def _number(value: Any) -> Any:
     values = value.data if isinstance(value, Tensor) else np.asarray(value)
-    return float(values) if values.size == 1 else values
+    return float(values.item()) if values.size == 1 else values.copy()  # a metric may go on in it
 
 
 def flat(logs: Logs) -> Any:

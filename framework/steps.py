@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import UserDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from .layers.added import any_added
 from .metrics import Metric
 from .optimizers import Optimizer
 from .outputs import OutputScores, arrays_of, names_of, samples_in, scores_for
+from .owned import owned
 from .scores import Logs, Scores
 from .serialization import serialize
 from .settings import accepts, count_of, refuse_unknown
@@ -35,7 +37,7 @@ class Round:
     Attributes:
         variables: those to train; looked up once an epoch, because looking is slow.
         adds_losses: whether the model adds losses of its own; None before the first batch.
-        own_metrics: metrics that are attributes of the model; None before the first batch.
+        own_metrics: metrics that `compile` was not given; None before the first batch.
         finite: whether every loss has been, in this `fit`.
         epoch, batch: with which `fit` goes on after a backup was restored, else None and 0.
         callbacks: those of `fit`.
@@ -77,7 +79,7 @@ class Steps:
     jit_compile: Any = "auto"
     auto_scale_loss: bool = True
     _scores: Scores | None = None
-    _recipe: dict[str, Any] | None = None
+    _recipe: UserDict[str, Any] | None = None
     _round: Round | None = None
     _native: Any = None
 
@@ -150,7 +152,7 @@ class Steps:
         }
         for name, value in settings.items():
             setattr(self, name, value)
-        self._recipe = {
+        recipe = {
             "optimizer": self.optimizer,
             "loss": loss,
             "metrics": metrics,
@@ -158,6 +160,7 @@ class Steps:
             "loss_weights": loss_weights,
             **settings,
         }
+        self._recipe = UserDict(recipe)  # no dict: its metrics are not among the model's own
 
     @property
     def compiled(self) -> bool:
@@ -169,7 +172,7 @@ class Steps:
         if self._recipe is None:
             return None
         try:
-            return serialize(self._recipe)
+            return serialize(self._recipe.data)
         except TypeError as error:
             warnings.warn(
                 f"How the model was compiled is not saved: {error} Call compile() after loading.",
@@ -187,19 +190,25 @@ class Steps:
     def metrics(self) -> list[Any]:
         """The running mean of the loss, and the metrics once data has shown what they are.
 
-        Then come metrics that are attributes of the model: `fit` resets and reports them, too.
+        Then come those among the attributes of the model, of its layers and of its losses: `fit`
+        resets and reports them, too.
         """
         return [*(self._scores.metrics if self._scores is not None else []), *self._own_metrics()]
 
     def _own_metrics(self) -> list[Metric]:
-        """The metrics in attributes of the model; looked up once a round."""
+        """The metrics that `compile` was not given; looked up once a round."""
         running = self._round
         if running is not None and running.own_metrics is not None:
             return running.own_metrics
-        found = [m for m in vars(self).values() if isinstance(m, Metric)]
+        found = {id(m): m for m in super().metrics}  # type: ignore[misc]
+        if self._scores is not None:
+            found |= {id(m): m for loss in self._scores.losses for m in owned(loss, Metric)}
+            found = {
+                k: m for k, m in found.items() if not any(m is s for s in self._scores.metrics)
+            }
         if running is not None:
-            running.own_metrics = found
-        return found
+            running.own_metrics = list(found.values())
+        return list(found.values())
 
     @property
     def metrics_names(self) -> list[str]:

@@ -86,6 +86,13 @@ class Variable(Tensor):
         """Switch training off or, for a parameter, on again (what ``layer.trainable`` does)."""
         self.trainable = self._learnable and not frozen
 
+    def numpy(self) -> np.ndarray:
+        """A copy of the values, which later steps do not change; `data` is the array itself."""
+        return self.data.copy()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return super().__array__(dtype, True if copy is None else copy)
+
     def __repr__(self) -> str:
         kind = "" if self.trainable else ", trainable=False"
         return f"<Variable {self.path}, shape={self.shape}, dtype={self.dtype}{kind}>"

@@ -421,3 +421,47 @@ def test_ignored_class_counts_neither_in_sums_nor_in_means(rng: np.random.Genera
     assert q.grad is not None and not q.grad.numpy()[0, :2].any() and q.grad.numpy()[1].any()
     everything = gt.losses.SparseCategoricalCrossentropy(True, 255)
     assert everything(np.full((3, 4), 255), z).item() == 0
+
+
+class TenTimes(gt.Loss):
+    """Overrides what calling it does, and goes by way of the base."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return gt.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return 10.0 * super().__call__(y_true, y_pred, sample_weight)
+
+
+class OfTheLibrary(gt.losses.MeanSquaredError):
+    """The same around a loss that has a kernel."""
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return 10.0 * super().__call__(y_true, y_pred, sample_weight)
+
+
+class OnlyCalled(gt.Loss):
+    """Says all of it itself."""
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return 10.0 * gt.ops.mean((gt.as_tensor(y_true) - y_pred) ** 2)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("kind", [TenTimes, OfTheLibrary, OnlyCalled])
+def test_a_loss_that_overrides_its_call_is_called_so_by_fit(kind: Any, eager: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    y = x.sum(axis=1, keepdims=True)
+    model = gt.Sequential([gt.Input((3,)), gt.layers.Dense(1)])
+    model.compile(gt.optimizers.SGD(0.0), kind(), run_eagerly=eager)
+    expected = 10 * np.mean((y - model.predict(x, verbose=0)) ** 2)
+    assert model.fit(x, y, verbose=0).history["loss"] == [pytest.approx(expected, rel=1e-5)]
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_must_say_what_it_is() -> None:
+    class Nothing(gt.Loss):
+        """Neither call nor __call__."""
+
+    with pytest.raises(TypeError, match=r"Nothing must define call\(self, y_true, y_pred\)"):
+        Nothing()

@@ -91,3 +91,26 @@ def test_crossentropy_is_chosen_by_the_shapes(
         assert scores.loss(y, p).item() == before
         scores.update(y, p.numpy())
         assert scores.result()[name] == pytest.approx(before, rel=1e-6)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("metric", ["F1Score", "FBetaScore", "R2Score"])
+def test_metrics_of_columns_take_a_single_column(metric: str, eager: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    y = (x.sum(axis=1, keepdims=True) > 0).astype(np.float32)
+    model = gt.Sequential([gt.Input((3,)), gt.layers.Dense(1, activation="sigmoid")])
+    kept = [getattr(gt.metrics, metric)(name="one")]
+    if metric == "R2Score":
+        kept.append(gt.metrics.R2Score(None, name="each"))
+    model.compile("sgd", "binary_crossentropy", metrics=kept, run_eagerly=eager)
+    history = model.fit(x, y, validation_data=(x, y), epochs=2, verbose=0).history
+    assert all(type(v) is float for values in history.values() for v in values)
+    values = np.asarray(getattr(gt.metrics, metric)()(y, model.predict(x, verbose=0)))
+    assert model.evaluate(x, y, verbose=0)[1] == pytest.approx(values.item(), abs=1e-6)
+
+
+def test_logs_do_not_change_when_a_metric_goes_on_in_its_array() -> None:
+    counts = np.zeros(3)
+    logs = numbers_of({"counts": counts}, "test_step")
+    counts += 1
+    assert not logs["counts"].any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,36 @@ def test_the_path_is_the_name_unless_given():
     assert Variable([1.0], name="x").path == "x"
     first, second = Variable([1.0]), Variable([1.0])
     assert first.name != second.name
+
+
+@pytest.mark.parametrize("give", [lambda v: v.numpy(), np.asarray, np.array, lambda v: v.tolist()])
+def test_what_a_variable_gives_out_does_not_change_later(give: Any) -> None:
+    v = Variable([1.0, 2.0], trainable=False)
+    kept = give(v)
+    v.assign([3.0, 4.0])
+    assert list(kept) == [1.0, 2.0]
+    assert list(v.data) == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_weights_kept_by_numpy_are_those_of_their_epoch(eager: bool) -> None:
+    model = gt.Sequential([gt.Input((3,)), gt.layers.Dense(1)])
+    optimizer = gt.optimizers.Adam(0.1, use_ema=True)
+    model.compile(optimizer, "mse", run_eagerly=eager)
+    kernel, kept, seen = model.layers[0].kernel, [], []
+
+    def keep(epoch: int, logs: Any) -> None:
+        state = optimizer.get_state()
+        given = [kernel.numpy(), model.get_weights()[0], optimizer.average_of(kernel)]
+        kept.append([*given, *state.values()])
+        seen.append([np.array(v) for v in kept[-1]])
+
+    x = np.ones((8, 3), np.float32)
+    model.fit(
+        x, x[:, :1] * 5, epochs=3, verbose=0,
+        callbacks=gt.callbacks.LambdaCallback(on_epoch_end=keep),
+    )  # fmt: skip
+    for then, now in zip(seen, kept, strict=True):
+        for a, b in zip(then, now, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(kept[0][0], kept[1][0])

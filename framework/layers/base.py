@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import constraints, initializers, regularizers
 from ..errors import ShapeError
+from ..metrics.base import fill
 from ..naming import name_scope, scoped, snake_case, unique_name
 from ..serialization import serialize
 from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
@@ -380,14 +381,28 @@ class Layer(Owner):
 
     def _try_call(self, call: Call, shape_of: ShapeOf, length: int) -> Any:
         inputs, settings = call.on_zeros(shape_of, length)
-        return _outputs_without_training(lambda: self(*inputs, **settings))
+        return self._shapes_of(lambda: self(*inputs, **settings))
 
     def _try(self, function: Callable[..., Any], input_shape: Any, length: int) -> Any:
         """The output shapes of `function` on zeros, with `length` for axes that are open."""
         zeros = shape_map(
             lambda s: self._convert(np.zeros(trial_sizes(s, length), self.dtype)), input_shape
         )
-        return _outputs_without_training(lambda: function(zeros))
+        return self._shapes_of(lambda: function(zeros))
+
+    def _shapes_of(self, function: Callable[[], Any]) -> Any:
+        """The shapes of what `function` returns; it leaves no tape and no traces in the layers."""
+        before, outer = _context.training, _context.outer
+        _context.training, _context.outer = False, OuterCall(None)
+        metrics = [(v, v.data.copy()) for v in self.metrics_variables]
+        try:
+            with no_grad():
+                outputs = function()
+        finally:
+            _context.training, _context.outer = before, outer
+            for variable, values in metrics:
+                fill(variable, values)
+        return tree_map(lambda t: t.shape, outputs)
 
     @property
     def input_shape(self) -> Any:
@@ -451,18 +466,6 @@ class Layer(Owner):
 
 
 Layer.build = once(Layer.build)  # type: ignore[method-assign]
-
-
-def _outputs_without_training(function: Callable[[], Any]) -> Any:
-    """The shapes of what `function` returns; it leaves no tape and no traces in the layers."""
-    before, outer = _context.training, _context.outer
-    _context.training, _context.outer = False, OuterCall(None)
-    try:
-        with no_grad():
-            outputs = function()
-    finally:
-        _context.training, _context.outer = before, outer
-    return tree_map(lambda t: t.shape, outputs)
 
 
 def _shape_of(tensor: SymbolicTensor) -> Shape:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..metrics.base import Metric
 from ..naming import snake_case, unique_name
+from ..owned import collect, owned
 from ..tensor import Tensor
 from ..variable import Variable
 from .added import losses_of
@@ -34,7 +36,7 @@ class Owner:
         """The variables and layers in the attributes and their lists and dicts, once each."""
         variables: dict[int, Variable] = {}
         layers: dict[int, Owner] = {}
-        _collect(vars(self), variables, layers)
+        collect(vars(self), {Variable: variables, Owner: layers})
         return list(variables.values()), list(layers.values())
 
     def named_variables(self) -> dict[str, Variable]:
@@ -124,6 +126,17 @@ class Owner:
         weights = self.trainable_weights
         return added + [v.regularizer(v) for v in weights if v.regularizer is not None]
 
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics among the attributes, of this layer and of those below it."""
+        found = {id(m): m for layer in self._all_layers() for m in owned(layer, Metric)}
+        return list(found.values())
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of `metrics`, which is not among `variables`."""
+        return [v for metric in self.metrics for v in metric.variables]
+
     def count_params(self) -> int:
         """The number of elements of all weights.
 
@@ -166,21 +179,3 @@ class Owner:
             raise ValueError(f"{self._where}: {'; '.join(wrong)}.")
         for variable, array in zip(own, arrays, strict=True):
             variable.assign(array)
-
-
-# Functions that call themselves are none of a method: such a closure is a circle, which would keep
-# the weights of a model that is gone until the garbage collector runs.
-
-
-def _collect(value: Any, variables: dict[int, Variable], layers: dict[int, Owner]) -> None:
-    """Add the variables and layers in a value, and in the lists and dicts in it."""
-    if isinstance(value, Variable):
-        variables[id(value)] = value
-    elif isinstance(value, Owner):
-        layers[id(value)] = value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _collect(item, variables, layers)
-    elif isinstance(value, dict):
-        for item in value.values():
-            _collect(item, variables, layers)

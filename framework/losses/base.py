@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,8 +91,11 @@ def registered(name: str, kind: str, package: str, known: Iterable[str]) -> Any:
         raise unknown_name(kind, name, known) from None
 
 
-class Loss(ABC):
-    """Base of all losses. A subclass defines ``call(y_true, y_pred)``.
+class Loss:
+    """Base of all losses. A subclass defines ``call(y_true, y_pred)``, the values of samples.
+
+    One that defines ``__call__(y_true, y_pred, sample_weight=None)`` instead says all of it itself,
+    the reduction included; `fit` and `evaluate` then call that.
 
     Args:
         name: what to call it. Default: the class's name in snake case.
@@ -105,8 +107,13 @@ class Loss(ABC):
 
     Raises:
         ValueError: an unknown reduction.
-        TypeError: another dtype.
+        TypeError: another dtype, or a class that defines neither.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__call__" in vars(cls) and "compute" not in vars(cls):
+            cls.compute = cls.__call__  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -114,6 +121,9 @@ class Loss(ABC):
         reduction: str | None = "sum_over_batch_size",
         dtype: Any = None,
     ) -> None:
+        cls = type(self)
+        if cls.call is Loss.call and cls.__call__ is Loss.__call__:
+            raise TypeError(f"{cls.__name__} must define call(self, y_true, y_pred).")
         if reduction not in REDUCTIONS:
             raise unknown_name("reduction", reduction, [r for r in REDUCTIONS if r])
         self.name = name or snake_case(type(self).__name__)
@@ -123,9 +133,9 @@ class Loss(ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
-    @abstractmethod
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value per sample (or per pixel, time step...), in differentiable ops."""
+        raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The reduced loss.
@@ -142,10 +152,13 @@ class Loss(ABC):
         """
         y_pred = as_tensor(y_pred)
         self.check(y_true, y_pred.shape)
-        return self.compute(y_true, y_pred, sample_weight)
+        return self._reduced(y_true, y_pred, sample_weight)
 
     def compute(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """What calling the loss returns, for targets that `check` has already accepted."""
+        return self._reduced(y_true, y_pred, sample_weight)
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         y_pred = floating(y_pred, self.dtype)
         y_true = self._targets(y_true, y_pred.dtype)
         values = as_tensor(self.call(y_true, y_pred))
@@ -155,9 +168,7 @@ class Loss(ABC):
         """Which of the values of `call` count, as booleans of their shape; None: all of them."""
         return None
 
-    def check(  # noqa: B027
-        self, y_true: Any, shape: Shape, output: str = "the predictions"
-    ) -> None:
+    def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
         """Refuse targets this loss cannot take. A loss of your own may leave it out.
 
         Args:
@@ -166,9 +177,7 @@ class Loss(ABC):
             output: what the predictions are called in an error.
         """
 
-    def check_predictions(  # noqa: B027
-        self, y_pred: Array, output: str = "the predictions"
-    ) -> None:
+    def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
         """Warn of predictions that this loss would misread. May be left out, too."""
 
     def _targets(self, y_true: Any, dtype: Any) -> Tensor:

@@ -46,12 +46,12 @@ def one_hot(who: str, target: Array, shape: Shape, output: str, settings: Any) -
     """Targets with a value for each class."""
     if target.shape == shape:
         return
-    fix = _fix(target, shape)
-    if target.shape in (shape[:-1], (*shape[:-1], 1)):
-        fix = (
-            " They look like class numbers: use SparseCategoricalCrossentropy, or "
-            f"gt.utils.to_categorical(y, {shape[-1]})."
-        )
+    fix, axis = _fix(target, shape), settings.get("axis", -1)
+    if shape and target.shape in _of_labels(shape, axis):
+        one_hot = f"gt.utils.to_categorical(y, {shape[axis]})"
+        if axis not in (-1, len(shape) - 1):
+            one_hot = f"np.moveaxis({one_hot}, -1, {axis})"
+        fix = f" They look like class numbers: use SparseCategoricalCrossentropy, or {one_hot}."
     raise ShapeError(
         f"{who} expects one-hot targets of shape {shape}, the shape of {output}; received shape "
         f"{target.shape}.{fix}"
@@ -81,12 +81,12 @@ def yes_or_no(who: str, target: Array, shape: Shape, output: str, settings: Any)
 
 def labels(who: str, target: Array, shape: Shape, output: str, settings: Any) -> None:
     """Class numbers, one for each row of predictions."""
-    axis = settings.get("axis", -1) % max(len(shape), 1)
-    rows, classes = (*shape[:axis], *shape[axis + 1 :]), shape[axis]
-    expected = f"{who} expects class numbers of shape {rows} for {output} of shape {shape}"
-    if target.shape not in (rows, (*shape[:axis], 1, *shape[axis + 1 :])):
+    axis = settings.get("axis", -1)
+    of_labels, classes = _of_labels(shape, axis), shape[axis]
+    expected = f"{who} expects class numbers of shape {of_labels[0]} for {output} of shape {shape}"
+    if target.shape not in of_labels:
         hint = (
-            " These look like one-hot targets: use CategoricalCrossentropy, or y.argmax(axis=-1)."
+            f" These look like one-hot targets: use CategoricalCrossentropy, or y.argmax({axis})."
             if target.shape == shape
             else ""
         )
@@ -121,6 +121,12 @@ def _label_fix(target: Array, classes: int) -> str:
             f"ignore_class={low}."
         )
     return f"Give the last layer {high + 1} units, or check the labels."
+
+
+def _of_labels(shape: Shape, axis: int) -> tuple[Shape, Shape]:
+    """The shapes of class numbers for predictions of this shape: without the axis, or with 1."""
+    axis %= len(shape)
+    return (*shape[:axis], *shape[axis + 1 :]), (*shape[:axis], 1, *shape[axis + 1 :])
 
 
 def groups(who: str, target: Array, shape: Shape, output: str, settings: Any) -> None:

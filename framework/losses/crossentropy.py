@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
+from ..errors import ShapeError
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
 from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
@@ -41,9 +42,24 @@ def categorical_crossentropy(
     axis: int = -1,
 ) -> Tensor:
     """-sum(y_true log(y_pred)) over the classes. Settings: see `CategoricalCrossentropy`."""
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[axis])
     logs = ops.log_softmax(y_pred, axis=axis) if from_logits else ops.log(_shares(y_pred, axis))
     return -ops.sum(y_true * logs, axis=axis)
+
+
+def _along(factors: Any, p: Tensor, axis: int) -> Tensor:
+    """A factor, or one for each class, so that it broadcasts to where the classes are."""
+    factors = as_tensor(factors, p.dtype)
+    if factors.ndim != 1:
+        return factors
+    if len(factors) not in (1, p.shape[axis]):
+        raise ShapeError(
+            f"categorical_focal_crossentropy expects alpha as one factor, or one for each of the "
+            f"{p.shape[axis]} classes (axis {axis}); received {len(factors)}."
+        )
+    shape = [1] * p.ndim
+    shape[axis] = len(factors)
+    return factors.reshape(shape)
 
 
 @loss_function(one_hot)
@@ -57,9 +73,9 @@ def categorical_focal_crossentropy(
     axis: int = -1,
 ) -> Tensor:
     """-sum(alpha (1 - p)^gamma y_true log(p)). Settings: see `CategoricalFocalCrossentropy`."""
-    y_true = _smoothed(y_true, label_smoothing, y_true.shape[-1])
+    y_true = _smoothed(y_true, label_smoothing, y_true.shape[axis])
     p = _shares(ops.softmax(y_pred, axis=axis) if from_logits else y_pred, axis)
-    weight = as_tensor(alpha, p.dtype) * (1.0 - p) ** gamma
+    weight = _along(alpha, p, axis) * (1.0 - p) ** gamma
     return -ops.sum(weight * y_true * ops.log(p), axis=axis)
 
 
@@ -280,7 +296,7 @@ class CrossentropyByShape(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.chosen(y_true.shape, y_pred.shape).call(y_true, y_pred)
 
-    def compute(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         loss = self.chosen(np.shape(array_of(y_true)), y_pred.shape)
         return loss.compute(y_true, y_pred, sample_weight)
 

@@ -83,8 +83,11 @@ def sparse_top_k_categorical_accuracy(
     labels = _labels(name, y_true, y_pred.shape[:-1], y_pred.shape)[..., None]
     if from_sorted_ids:
         return (y_pred[..., :k] == labels).any(axis=-1)
-    own = np.take_along_axis(y_pred, labels.astype(np.intp, copy=False), -1)
-    return np.count_nonzero(~(y_pred <= own), axis=-1) < k  # NaN is not among the top
+    classes, chosen = y_pred.shape[-1], labels.astype(np.intp, copy=False)
+    there = (chosen >= 0) & (chosen < classes)
+    own = np.take_along_axis(y_pred, np.where(there, chosen, 0), -1)
+    # NaN is not among the top, nor is a class that the predictions have not.
+    return (np.count_nonzero(~(y_pred <= own), axis=-1) < k) & there[..., 0]
 
 
 @register("metrics")

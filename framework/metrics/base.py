@@ -16,6 +16,7 @@ from ..errors import ShapeError
 from ..losses.base import Loss, aligned, array_of, match_ranks
 from ..losses.wrapping import FORMS
 from ..naming import snake_case
+from ..owned import owned
 from ..serialization import lookup, register
 from ..variable import Variable
 
@@ -25,11 +26,46 @@ Shape = tuple[int, ...]
 _sum = np.add.reduce  # np.sum without its detours
 
 
+class State:
+    """An attribute of a metric that is one of its `variables`: a number, or an array of any shape.
+
+    An array is given out as a copy, which later batches do not change.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, metric: Any, owner: type | None = None) -> Any:
+        if metric is None:
+            return self
+        values = metric._states[self._name].data
+        return values.copy() if values.ndim else values.item()
+
+    def __set__(self, metric: Metric, value: Any) -> None:
+        variable = metric._states.get(self._name)
+        if variable is not None:
+            fill(variable, value)
+            return
+        values, name = np.array(value, float), self._name.strip("_")
+        path = f"{metric.name}/{name}"
+        metric._states[self._name] = Variable.around(values, trainable=False, name=name, path=path)
+
+
+def fill(variable: Variable, value: Any) -> None:
+    """Put values into the state of a metric, which takes on their shape."""
+    values = variable.data
+    if values.shape == getattr(value, "shape", ()):
+        values[...] = value  # every batch does so: not by way of `assign`, which takes far longer
+    else:  # the first batch shows how many columns there are
+        variable._set(np.array(value, variable.dtype))
+
+
 class Metric(ABC):
     """Base of all metrics. A subclass defines `update_state` and `result`.
 
-    State is made by `add_variable`, and set to zero by `reset_state`; a subclass that keeps its
-    state otherwise defines its own `reset_state`.
+    State is made by `add_variable`, or is in the variables and metrics among the attributes and in
+    their lists and dicts. `reset_state` sets all of it to zero; a subclass that keeps its state
+    otherwise defines its own `reset_state`.
 
     Args:
         dtype: what the state is kept in, ``"float32"`` by default. Metrics of the package count in
@@ -46,6 +82,7 @@ class Metric(ABC):
         self.name = name or snake_case(type(self).__name__)
         self._dtype = None if dtype is None else np.dtype(dtype).name
         self._variables: list[Variable] = []
+        self._states: dict[str, Variable] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -56,8 +93,8 @@ class Metric(ABC):
 
     @property
     def variables(self) -> list[Variable]:
-        """What `add_variable` made."""
-        return list(self._variables)
+        """The state: of this metric, then of the metrics in its attributes."""
+        return [*owned(self, Variable), *(v for m in owned(self, Metric) for v in m.variables)]
 
     def add_variable(
         self,
@@ -101,8 +138,10 @@ class Metric(ABC):
 
     def reset_state(self) -> None:
         """Forget every batch."""
-        for variable in self._variables:
-            variable.assign(np.zeros(variable.shape, variable.dtype))
+        for variable in owned(self, Variable):
+            variable[...] = 0
+        for metric in owned(self, Metric):
+            metric.reset_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the value so far."""
@@ -124,6 +163,8 @@ class Metric(ABC):
 class Mean(Metric):
     """The weighted mean of values. What has more than one axis counts with its mean per sample."""
 
+    total, count = State(), State()
+
     def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
         super().__init__(dtype, name)
         self.reset_state()
@@ -139,24 +180,29 @@ class Mean(Metric):
             count = len(values) if values.ndim else 1
             if values.size:  # each sample counts with the mean of its own values
                 total = np.count_nonzero(values) if values.dtype == bool else _total(values)
-                self.total += total * count / values.size
-            self.count += count
+                self.add(total * count / values.size, count)
             return
         values, weights = _with_weights(values, sample_weight, np.mean, self.name)
-        self.total += _total(_after(values * weights, 1, np.mean))
-        self.count += _total(_after(weights, 1, np.mean))
+        self.add(_total(_after(values * weights, 1, np.mean)), _total(_after(weights, 1, np.mean)))
+
+    def add(self, total: float, count: float) -> None:
+        """Add a sum of values, and of how many."""
+        sums, counts = self._states["total"].data, self._states["count"].data
+        sums += total
+        counts += count
 
     def result(self) -> float:
         return self.total / self.count if self.count else 0.0
 
     def reset_state(self) -> None:
-        self.total = 0.0
-        self.count: float = 0
+        self.total = self.count = 0.0
 
 
 @register("metrics")
 class Sum(Metric):
     """The weighted sum of values."""
+
+    total = State()
 
     def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
         super().__init__(dtype, name)

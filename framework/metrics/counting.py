@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..losses.base import EPSILON, aligned, array_of
-from .base import Array, Metric, same_shape
+from .base import Array, Metric, State, same_shape
 
 #: Stands for minus infinity: below any prediction.
 LOWEST = -1e10
@@ -93,6 +93,8 @@ class Counting(Metric):
             one for each threshold.
     """
 
+    _counts = State()
+
     def __init__(
         self,
         thresholds: list[float],
@@ -105,7 +107,6 @@ class Counting(Metric):
         self.thresholds = thresholds
         self.class_id = class_id
         self.top_k = top_k
-        self._counts: Array
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

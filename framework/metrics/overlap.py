@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON, aligned, array_of
 from ..serialization import register
-from .base import Array, Metric, same_shape
+from .base import Array, Metric, State, same_shape
 
 
 @register("metrics")
@@ -31,6 +31,7 @@ class FBetaScore(Metric):
     """
 
     direction = "up"
+    _sums = State()
 
     def __init__(
         self,
@@ -52,7 +53,6 @@ class FBetaScore(Metric):
         self.average = average
         self.beta = beta
         self.threshold = threshold
-        self._sums: Array
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -137,6 +137,7 @@ class IoU(Metric):
     """
 
     direction = "up"
+    total_cm = State()
 
     def __init__(
         self,
@@ -161,7 +162,6 @@ class IoU(Metric):
         self.sparse_y_true = sparse_y_true
         self.sparse_y_pred = sparse_y_pred
         self.axis = axis
-        self.total_cm: Array
         self.reset_state()
 
     @property

@@ -12,7 +12,7 @@ from ..errors import ShapeError, unknown_name
 from ..losses import regression as losses
 from ..losses.base import EPSILON, aligned, array_of
 from ..serialization import register
-from .base import Array, Mean, Metric, same_shape
+from .base import Array, Mean, Metric, State, same_shape
 from .wrapping import FunctionMetric
 
 
@@ -107,6 +107,7 @@ class R2Score(Metric):
     """
 
     direction = "up"
+    _sums, _values = State(), State()
 
     def __init__(
         self,
@@ -123,8 +124,6 @@ class R2Score(Metric):
             raise ValueError(f"num_regressors must not be negative, received {num_regressors}.")
         self.class_aggregation = class_aggregation
         self.num_regressors = num_regressors
-        self._sums: Array
-        self._values: int
         self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -352,7 +352,7 @@ class Optimizer(Stateful, ABC):
                 flat.values[:] = average
 
     def average_of(self, variable: Variable) -> Array:
-        """The moving average of a variable, in its shape: a view (with `use_ema`).
+        """The moving average of a variable, in its shape: a copy (with `use_ema`).
 
         Raises:
             ValueError: there is none.
@@ -364,7 +364,7 @@ class Optimizer(Stateful, ABC):
             )
         number, i = self._place[variable]
         flat = self._flats[number]
-        return flat.slots[AVERAGE][flat.spans[i]].reshape(variable.shape)
+        return flat.slots[AVERAGE][flat.spans[i]].reshape(variable.shape).copy()
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the moving averages into the variables (with `use_ema`; otherwise nothing).
