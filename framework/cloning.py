@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,9 @@ def clone_model(
     clone_function: Callable[[Layer], Layer] | None = None,
     recursive: bool = False,
 ) -> Any:
-    """A model like another one, with fresh weights; compile it anew.
+    """A model like another one, with fresh weights.
+
+    A compiled model gives a clone that is compiled in the same way, its optimizer at the beginning.
 
     Args:
         model: a `Sequential` or functional model, or one of your own with `get_config`.
@@ -38,6 +41,13 @@ def clone_model(
             `clone_function` was given: which layers its `call` uses, nobody can know.
         TypeError: a layer cannot be written down, or `clone_function` returned no layer.
     """
+    clone = _cloned(model, input_tensors, clone_function, recursive)
+    if model.compiled:
+        _compile_alike(clone, model)
+    return clone
+
+
+def _cloned(model: Any, input_tensors: Any, clone_function: Any, recursive: bool) -> Any:
     make = clone_function or _again
     if isinstance(model, Sequential):
         return _sequential(model, input_tensors, _walking(make, recursive))
@@ -52,6 +62,16 @@ def clone_model(
             "input_tensors."
         )
     return _again(model)
+
+
+def _compile_alike(clone: Any, model: Any) -> None:
+    """Compile a clone as the model was, with objects of its own that have seen no data."""
+    recipe = copy.deepcopy(model._recipe, {id(model): clone})  # a method of the one, of the other
+    if recipe["optimizer"] is not None:
+        recipe["optimizer"] = _again(recipe["optimizer"])
+    clone.compile(**recipe)
+    for metric in clone.metrics:
+        metric.reset_state()
 
 
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:

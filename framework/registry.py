@@ -92,6 +92,9 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
+    def __reduce__(self) -> str:
+        return self.__qualname__  # by reference, as functions are pickled and copied
+
     def gradient(
         self,
         i: int,
@@ -192,6 +195,9 @@ class Composite:
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.__qualname__  # by reference, as functions are pickled and copied
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
         symbolic = deferred(args)

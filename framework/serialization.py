@@ -191,6 +191,8 @@ def deserializer(get: Callable[[Any], Any]) -> Callable[..., Any]:
         with custom_object_scope(custom_objects):
             return get(config)
 
+    # Of the module that asked for it, so that it can be pickled by reference.
+    deserialize.__module__, deserialize.__qualname__ = get.__module__, deserialize.__name__
     return deserialize
 
 

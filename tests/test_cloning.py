@@ -115,3 +115,22 @@ def test_a_model_comes_back_from_json(make: Any) -> None:
         model_from_json(text[:-2])
     with pytest.raises(ValueError, match="Tense"):
         model_from_json(text.replace("Dense", "Tense"))
+
+
+@pytest.mark.parametrize("make", [sequential, shared])
+def test_a_clone_of_a_compiled_model_is_compiled_in_the_same_way(make: Any) -> None:
+    """As in Keras; and unlike there, also with functions that cannot be written down."""
+    model = make()
+    assert not clone_model(model).compiled
+    model.compile(
+        gt.optimizers.Adam(0.25), lambda y, p: (y - p) ** 2, metrics=[gt.metrics.MeanSquaredError()]
+    )
+    y = X[:, : model(given(model)).shape[-1]]
+    model.fit(given(model), y, epochs=2, verbose=0)
+    clone = clone_model(model)
+    assert clone.compiled and clone.optimizer is not model.optimizer
+    assert (int(clone.optimizer.iterations), int(model.optimizer.iterations)) == (0, 2)
+    assert float(clone.optimizer.learning_rate) == 0.25
+    clone.fit(given(clone), y, verbose=0)
+    assert (int(clone.optimizer.iterations), int(model.optimizer.iterations)) == (1, 2)
+    assert not {id(m) for m in clone.metrics} & {id(m) for m in model.metrics}

@@ -155,13 +155,14 @@ class FunctionLoss(LossFunctionWrapper):
         def fill(self: FunctionLoss, given: dict[str, Any]) -> None:
             common = {name: given.pop(name) for name in COMMON}
             _check_settings(type(self).__name__, given)
-            LossFunctionWrapper.__init__(self, FORMS[of].values, **common, **given)
+            Loss.__init__(self, **common)
+            self._arguments = given
             self.__dict__.update(given)
 
         cls.__init__ = constructor(  # type: ignore[method-assign]
             arguments or (*settings, *COMMON), values, fill
         )
-        cls.function = staticmethod(of)
+        cls.function, cls.fn = staticmethod(of), staticmethod(FORMS[of].values)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true, y_pred = FORMS[self.function].matched(y_true, y_pred)
