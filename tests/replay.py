@@ -9,8 +9,10 @@ import numpy as np
 
 import gradtape as gt
 from gradtape import program
+from gradtape.kernels.simd import SHARD
 
 Array = np.ndarray
+L = gt.layers
 
 
 def sequential(*layers: Callable[[], Any], shape: tuple[int, ...], seed: int = 1) -> Any:
@@ -81,3 +83,57 @@ def assert_same_bits(
         assert losses == results[0][0]
         for a, b in zip(weights, results[0][1], strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def at_points(
+    points: Any, after: Callable[[Any], Any], loss: Any, targets: Callable[[Array], Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """What a net makes of given numbers, exactly, and the gradient for them: natively, and eagerly.
+
+    The numbers are the biases of a layer that is given zeros, so that not even infinities and NaN
+    meet each other before `after`.
+
+    Args:
+        points: the numbers, as the features of a pixel.
+        after: from their symbolic tensor, of shape (N, 1, number of points), to the output.
+        loss: of the output.
+        targets: from the predictions of a batch.
+    """
+    values = np.ravel(np.asarray(points, np.float32))
+    bias = L.DepthwiseConv1D(1)
+    inputs = gt.Input((1, len(values)))
+    model = gt.Model(inputs, after(bias(inputs)))
+    bias.bias.assign(values)
+    model.compile(gt.optimizers.SGD(0.0), loss)
+    variables = model.trainable_variables
+    model.optimizer.build(variables)
+    update = program.Update(model.optimizer, variables)
+    x = np.zeros((SHARD, 1, len(values)), np.float32)
+    with np.errstate(all="ignore"):
+        predictions = model(x, training=True)
+        y = targets(predictions.numpy())
+        model._scores.loss(y, predictions).backward()
+        graph = program.graph_of(model, x.shape[1:])
+        step = program.Step(graph, len(x), np.float32, model._scores.loss, update)
+        assert not step.islands
+        found = step.run(x, y)[1]
+    first = update.offsets[bias.bias]
+    gradient = step.program.gradient()[first : first + len(values)]
+    return (found[0], gradient), (predictions.numpy()[0], bias.bias.grad.numpy())
+
+
+def assert_same_at(
+    points: Any, after: Callable[[Any], Any], loss: Any, targets: Callable[[Array], Array]
+) -> None:
+    """Assert that `at_points` gives the same natively and eagerly, also whether it is NaN.
+
+    Where infinity makes NaN of an eager value, a program may know better.
+    """
+    native, eager = at_points(points, after, loss, targets)
+    given = np.ravel(np.asarray(points, np.float32))
+    for got, expected in zip(native, eager, strict=True):
+        got, expected = got.ravel(), expected.ravel()
+        free = np.isnan(expected) & np.isinf(given).any() & ~np.isnan(given).any()
+        if got.shape == given.shape:
+            free = np.isnan(expected) & np.isinf(given)
+        np.testing.assert_allclose(got[~free], expected[~free], rtol=2e-5, atol=2e-6)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from replay import assert_replays, assert_same_bits, sequential
+from replay import assert_replays, assert_same_at, assert_same_bits, sequential
 
 import gradtape as gt
 from gradtape import ops
@@ -95,6 +95,75 @@ def test_results_are_the_same_bits_and_stay_in_their_buffers(batch: int) -> None
         )  # fmt: skip
 
     assert_same_bits(make, lambda i: _images(i, batch), gt.losses.MeanSquaredError())
+
+
+_KINKS = (0.0, 0.1, 0.3, 0.5, 0.8, 1.0, 2.0, 3.0, 6.0, 20.0)
+
+
+def _beside(kinks: tuple[float, ...]) -> list[float]:
+    """Each of these numbers and its negative, and what lies next to them."""
+    found = np.array([*kinks, *(-k for k in kinks)], np.float32)
+    sides = [np.nextafter(found, np.float32(side)) for side in (np.inf, -np.inf)]
+    return np.concatenate([found, *sides]).tolist()
+
+
+_EXTREMES = [np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e20, -1e20, 3e38, -3e38, 89.0, -104.0]
+_KINKED = {
+    "ReLU, limit": lambda: L.ReLU(max_value=6.0),
+    "ReLU, limit 0": lambda: L.ReLU(max_value=0.0),
+    "LeakyReLU, slope 0": lambda: L.LeakyReLU(0.0),
+    "PReLU of 0.25": lambda: L.PReLU(gt.initializers.Constant(0.25)),
+    "PReLU of -0.25, shared": lambda: L.PReLU(gt.initializers.Constant(-0.25), shared_axes=(1, 2)),
+}
+_ALONG_AXES = ("log_softmax", "sparsemax", "softmax", "softmax over pixels")
+_AT_POINTS = [n for n in LAYERS if n not in (*_ALONG_AXES, "PReLU per column", "PReLU")]
+
+
+def _weighted_sum(y_true: Any, y_pred: Any) -> Any:
+    return ops.sum(y_true * y_pred, axis=-1)
+
+
+def _weights(predictions: Array) -> Array:
+    features = np.linspace(0.5, 2, predictions[0].size, dtype=np.float32)
+    return np.broadcast_to(features.reshape(predictions.shape[1:]), predictions.shape)
+
+
+@pytest.mark.parametrize("name", [*_AT_POINTS, *_KINKED])
+def test_activations_have_the_eager_value_and_slope_at_kinks_and_extremes(name: str) -> None:
+    points = [*_beside(_KINKS), *_EXTREMES]
+    layer = (LAYERS | _KINKED)[name]()
+    assert_same_at(points, lambda x: L.Flatten()(layer(x)), _weighted_sum, _weights)
+
+
+_ROWS = [
+    [1, 1, 0, 1], [0, 0, 0, 0], [0.0, -0.0, -0.0, 0.0], [1, 2, 2, 1], [np.nan, 0, 1, 2],
+    [0, np.nan, 1, 2], [0, 1, 2, np.nan], [np.nan] * 4, [-np.inf, 0, -np.inf, 0],
+    [3e38, 3e38, 0, 0],
+]  # fmt: skip
+_OVER_ROWS: dict[str, Any] = {
+    "max pooling": lambda x: L.MaxPooling1D(2)(L.Reshape((4, 1))(x)),
+    "max pooling, windows overlap": lambda x: L.MaxPooling2D(2, 1, "same")(L.Reshape((2, 2, 1))(x)),
+    "global maximum": lambda x: L.GlobalMaxPooling1D()(L.Reshape((4, 1))(x)),
+    "adaptive maximum": lambda x: L.AdaptiveMaxPooling1D(3)(L.Reshape((4, 1))(x)),
+    "maximum": lambda x: L.Maximum()(_halves(x)),
+    "minimum": lambda x: L.Minimum()(_halves(x)),
+    "softmax": L.Softmax(),
+    "log_softmax": ops.log_softmax,
+    "sparsemax": ops.sparsemax,
+    "glu": ops.glu,
+    "unit length": L.UnitNormalization(),
+}
+
+
+def _halves(x: Any) -> list[Any]:
+    column = L.Reshape((4, 1))(x)
+    return [L.Cropping1D(cut)(column) for cut in ((0, 2), (2, 0))]
+
+
+@pytest.mark.parametrize("name", _OVER_ROWS)
+def test_ties_and_nan_are_treated_as_eagerly(name: str) -> None:
+    for row in _ROWS:
+        assert_same_at(row, lambda x: L.Flatten()(_OVER_ROWS[name](x)), _weighted_sum, _weights)
 
 
 @pytest.mark.parametrize("name", sorted(POINTWISE))

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from replay import assert_replays, assert_same_bits, sequential
+from replay import assert_replays, assert_same_at, assert_same_bits, sequential
 
 import gradtape as gt
 from gradtape import losses as eager
+from gradtape.kernels.simd import SHARD
 from gradtape.program.losses import FORMS
 
 Array = np.ndarray
@@ -97,6 +98,57 @@ def test_losses_of_pixels_replay_as_they_run(
         return x, y, (rng.uniform(0, 2, weights) * (rng.random(weights) > 0.2)).astype("f")
 
     assert_replays(make, batch, getattr(eager, name)(**settings), rate=0.02)
+
+
+_EDGES = [
+    0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 100.0, -100.0, 1e-7, 1 - 1e-7, 1 + 1e-7, 1e-8,
+    np.inf, -np.inf, np.nan,
+]  # fmt: skip
+#: Targets beside predictions: away from them, equal to them, or a kink of some loss away.
+_APART = {
+    "0": np.zeros_like,
+    "1": np.ones_like,
+    "equal": lambda p: np.nan_to_num(p, posinf=1, neginf=-1),
+    "1 apart": lambda p: np.nan_to_num(p, posinf=1, neginf=-1) + 1,
+    "0.5 apart": lambda p: np.nan_to_num(p, posinf=1, neginf=-1) - np.float32(0.5),
+}
+_OF_NUMBERS = [
+    (name, settings, apart)
+    for name, settings, _, kind in CASES
+    for apart in (("0", "1") if kind == "bits" else _APART)
+    if kind not in ("one_hot", "labels", "holes") and name != "CosineSimilarity"
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "apart"), _OF_NUMBERS)
+def test_slopes_are_the_eager_ones_at_kinks_and_extremes(
+    name: str, settings: dict[str, Any], apart: str
+) -> None:
+    if settings.get("gamma", 2) % 1:  # eagerly, 1 - (1 - q) loses the digits of a small q
+        settings = settings | {"gamma": 1.0}
+    loss = getattr(gt.losses, name)(**settings)
+    assert_same_at(_EDGES, lambda x: L.Flatten()(x), loss, _APART[apart])
+
+
+_SHARES = [
+    [0, 0, 0], [1, 1, 0], [1, 0, 0], [0.5, 0.5, 0], [-1, -1, -1], [1e-8, 1, 0], [100, -100, 0],
+    [1e20, 0, 0], [np.nan, 0, 1],
+]  # fmt: skip
+_OF_CLASSES = [case for case in CASES if case[3] in ("one_hot", "labels")]
+_OF_CLASSES.append(("CosineSimilarity", {}, None, "one_hot"))
+
+
+@pytest.mark.parametrize(("name", "settings", "activation", "kind"), _OF_CLASSES)
+def test_slopes_over_classes_are_the_eager_ones_at_kinks(
+    name: str, settings: dict[str, Any], activation: Any, kind: str
+) -> None:
+    last = L.Softmax() if activation == "softmax" else L.Flatten()
+    for chosen in range(3):
+        labels = np.full(SHARD, chosen)
+        targets = labels if kind == "labels" else np.eye(3, dtype=np.float32)[labels]
+        for row in _SHARES:
+            loss = getattr(gt.losses, name)(**settings)
+            assert_same_at(row, lambda x: last(L.Flatten()(x)), loss, lambda p: targets)  # noqa: B023
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean_with_sample_weight", "mean"])

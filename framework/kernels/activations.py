@@ -36,7 +36,7 @@ _ROOT_2_BY_PI = 0.79788456080286536
 
 @inlined
 def _rectified(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
-    """x above the threshold, ``below (x - threshold)`` else, and at most `most`."""
+    """x above the threshold, ``below (x - threshold)`` else, and at most `most` (NaN: no limit)."""
     zero = broadcast(0.0)
     low = mul(below, minimum(sub(x, threshold), zero))
     low = select(equal(below, zero), zero, low)  # also where x is infinite
@@ -46,7 +46,8 @@ def _rectified(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
 
 @inlined
 def _rectified_slope(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
-    rising = select(greater(most, x), broadcast(1.0), broadcast(0.0))
+    zero = broadcast(0.0)
+    rising = select(greater(x, most), zero, select(equal(x, most), zero, broadcast(1.0)))
     return select(greater(x, threshold), rising, below)
 
 
@@ -70,8 +71,9 @@ def _gated(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
 
 @inlined
 def _gated_slope(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
-    slope = _clipped_slope(x, offset, least, most, factor)
-    return fma(x, slope, _clipped(x, offset, least, most, factor))
+    y, zero = add(x, offset), broadcast(0.0)
+    rise = select(greater(most, y), mul(x, factor), zero)  # not 0 x, which is NaN at infinity
+    return add(select(greater(y, least), rise, zero), _clipped(x, offset, least, most, factor))
 
 
 @inlined
@@ -168,7 +170,7 @@ def _mish_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
     w = mul(n, add(n, two))
     beneath = add(w, two)
     rise = div(mul(broadcast(4.0), mul(n, add(n, broadcast(1.0)))), mul(beneath, beneath))
-    return fma(x, rise, div(w, beneath))
+    return fma(minimum(x, broadcast(20.0)), rise, div(w, beneath))
 
 
 @inlined
@@ -238,7 +240,7 @@ def _long_side(x, root):  # type: ignore[no-untyped-def]
 def _squareplus(x, b, root, _c, _d):  # type: ignore[no-untyped-def]
     """(x + sqrt(x^2 + b)) / 2, with the root of b beside it."""
     half = broadcast(0.5)
-    far = mul(half, add(magnitude(x), _long_side(x, root)))
+    far = fma(half, magnitude(x), mul(half, _long_side(x, root)))
     below = div(mul(broadcast(0.25), b), far)
     return select(greater(broadcast(0.0), x), below, far)
 

@@ -29,7 +29,7 @@ from .simd import (
     store,
     sub,
 )
-from .vector_math import exp, log, log1p, magnitude, power, sigmoid, softplus, tanh
+from .vector_math import exp, log, log1p, magnitude, power, sigmoid, softplus, tanh, whole
 
 #: How far probabilities are kept from 0 and 1, and divisors from 0.
 SMALLEST = 1e-7
@@ -39,15 +39,14 @@ _LN_2 = 0.69314718055994531
 @inlined
 def _sign(x):  # type: ignore[no-untyped-def]
     zero = broadcast(0.0)
-    below = select(greater(zero, x), broadcast(-1.0), zero)
+    below = select(greater(zero, x), broadcast(-1.0), x)  # 0, or NaN
     return select(greater(x, zero), broadcast(1.0), below)
 
 
 @inlined
 def within(x, least, most, yes):  # type: ignore[no-untyped-def]
-    """`yes` where x lies between two numbers, which belong to it; else 0."""
-    zero = broadcast(0.0)
-    return select(greater(least, x), zero, select(greater(x, most), zero, yes))
+    """`yes` where x lies between two numbers, which belong to it; else (and for NaN) 0."""
+    return select(equal(minimum(maximum(x, least), most), x), yes, broadcast(0.0))
 
 
 @inlined
@@ -99,9 +98,11 @@ def _logarithmic(x, t, _a, _b):  # type: ignore[no-untyped-def]
 
 @inlined
 def _logarithmic_slope(x, t, _a, _b):  # type: ignore[no-untyped-def]
-    e = _apart(x, t)
-    slope = div(add(e, e), add(broadcast(1.0), x))
-    return select(greater(x, broadcast(SMALLEST)), slope, broadcast(0.0))
+    """Half of it at 1e-7: the maximum of two that are equal."""
+    e, least = _apart(x, t), broadcast(SMALLEST)
+    half = div(e, add(broadcast(1.0), x))
+    at_edge = select(equal(x, least), half, broadcast(0.0))
+    return select(greater(x, least), add(half, half), at_edge)
 
 
 @inlined
@@ -175,7 +176,8 @@ def _squared_hinge(x, t, _a, _b):  # type: ignore[no-untyped-def]
 
 @inlined
 def _squared_hinge_slope(x, t, _a, _b):  # type: ignore[no-untyped-def]
-    return mul(mul(broadcast(-2.0), _hinge(x, t, t, t)), t)
+    zero, room = broadcast(0.0), sub(broadcast(1.0), mul(t, x))
+    return select(greater(room, zero), mul(mul(broadcast(-2.0), room), t), zero)
 
 
 @inlined
@@ -210,8 +212,17 @@ def _focal(x, t, alpha, gamma):  # type: ignore[no-untyped-def]
 
     `alpha` below 0 is no balance of the classes; else answers of 1 count alpha, of 0 the rest.
     """
-    missed = power(maximum(_missed(x, t), broadcast(0.0)), gamma)
+    missed = _power_of_any(_missed(x, t), gamma)
     return mul(_balance(t, alpha), mul(missed, _binary(x, t, t, t)))
+
+
+@inlined
+def _power_of_any(x, n):  # type: ignore[no-untyped-def]
+    """x to the power n; below 0, where predictions are no probabilities, as NumPy has it."""
+    y, half = power(magnitude(x), n), mul(broadcast(0.5), n)
+    odd = select(equal(whole(n), n), sub(broadcast(0.0), y), broadcast(float("nan")))
+    below = select(equal(whole(half), half), y, odd)
+    return select(greater(broadcast(0.0), x), below, y)
 
 
 @inlined
@@ -231,12 +242,12 @@ def _balance(t, alpha):  # type: ignore[no-untyped-def]
 @inlined
 def _focal_slope(x, t, alpha, gamma):  # type: ignore[no-untyped-def]
     one, zero = broadcast(1.0), broadcast(0.0)
-    q = maximum(_missed(x, t), zero)
-    rise = mul(gamma, power(q, sub(gamma, one)))
+    q = _missed(x, t)
+    rise = mul(gamma, _power_of_any(q, sub(gamma, one)))
     rise = select(equal(gamma, zero), zero, mul(rise, sub(one, add(t, t))))
-    slope = mul(rise, _binary(x, t, t, t))
-    slope = fma(power(q, gamma), _binary_slope(x, t, t, t), slope)
-    return mul(_balance(t, alpha), slope)
+    slope, own = mul(rise, _binary(x, t, t, t)), _binary_slope(x, t, t, t)
+    both = fma(_power_of_any(q, gamma), own, slope)
+    return mul(_balance(t, alpha), select(equal(own, zero), slope, both))
 
 
 @inlined

@@ -190,15 +190,18 @@ def of_shares(name: str) -> Kernel:
                     if logits != 0:
                         v = exp(sub(v, top))
                     share = div(v, total)
-                    if labels != 0:
-                        t = select(equal(load(targets, i), broadcast(c)), one, zero)
-                    else:
-                        t = load(targets, at)
-                    t = fma(keep, t, even)
                     p = minimum(maximum(share, least), most)
-                    loss = add(loss, value(p, t, alpha, gamma))
+                    if labels != 0:  # the other classes do not count, whatever they hold
+                        chosen = equal(load(targets, i), broadcast(c))
+                        part = select(chosen, value(p, one, alpha, gamma), zero)
+                        rise = select(chosen, slope(p, one, alpha, gamma), zero)
+                        share = select(chosen, share, zero)
+                    else:
+                        t = fma(keep, load(targets, at), even)
+                        part, rise = value(p, t, alpha, gamma), slope(p, t, alpha, gamma)
+                    loss = add(loss, part)
                     if gradient != 0:
-                        rise = within(share, least, most, slope(p, t, alpha, gamma))
+                        rise = within(share, least, most, rise)
                         store(gradient, at, rise)
                         dot = fma(rise, share, dot)
                 store(losses, i, weighed(loss, weight))
@@ -235,12 +238,14 @@ def categorical_hinge(a):  # type: ignore[no-untyped-def]
                     wrong, ties = other, one
                 else:
                     ties = select(greater(other, wrong), one, ties)
-                    wrong = maximum(other, wrong)
+                    wrong = select(equal(other, other), maximum(wrong, other), other)
             room = add(sub(wrong, right), one)
             store(losses, i, weighed(maximum(room, zero), weight))
             if gradient != 0:
                 edge = select(equal(room, zero), mul(broadcast(0.5), weight), zero)
-                weight = select(greater(room, zero), weight, edge)
+                weight = select(
+                    greater(room, zero), weight, select(equal(wrong, wrong), edge, wrong)
+                )
                 for c in range(classes):
                     at = first + c * SHARD
                     t = load(targets, at)

@@ -12,6 +12,7 @@ from .simd import (
     add,
     broadcast,
     div,
+    equal,
     fma,
     greater,
     load,
@@ -123,7 +124,8 @@ def sparsemax(a):  # type: ignore[no-untyped-def]
                     v = sub(load(x, first + c * step), top)
                     inside = select(greater(v, bound), one, zero)
                     count = add(count, inside)
-                    whole = add(whole, select(greater(v, bound), v, zero))
+                    beneath = select(equal(v, v), zero, v)  # NaN makes the bound NaN, and so all
+                    whole = add(whole, select(greater(v, bound), v, beneath))
                 changed = total(select(greater(before, count), one, zero))
                 changed += total(select(greater(count, before), one, zero))
                 bound = select(
@@ -155,8 +157,9 @@ def sparsemax_back(a):  # type: ignore[no-untyped-def]
             mean = div(whole, maximum(count, one))
             for c in range(length):
                 at = first + c * step
-                inside = greater(load(y, at), zero)
-                store(out, at, select(inside, sub(load(g, at), mean), zero))
+                v = load(y, at)
+                outside = select(equal(v, v), zero, v)
+                store(out, at, select(greater(v, zero), sub(load(g, at), mean), outside))
 
 
 @kernel

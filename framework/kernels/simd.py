@@ -317,6 +317,13 @@ minimum = plain(
 )
 greater = plain(mask, (vector,) * 2, lambda b, x, y: b.fcmp_ordered(">", x, y), lambda x, y: x > y)
 equal = plain(mask, (vector,) * 2, lambda b, x, y: b.fcmp_ordered("==", x, y), lambda x, y: x == y)
+#: Whether two are the same bits: NaN is the same as itself, 0 is not the same as -0.
+same = plain(
+    mask,
+    (vector,) * 2,
+    lambda b, x, y: b.icmp_signed("==", b.bitcast(x, _INTS), b.bitcast(y, _INTS)),
+    lambda x, y: np.asarray(x).view(np.int32) == np.asarray(y).view(np.int32),
+)
 select = plain(
     vector,
     (mask, vector, vector),

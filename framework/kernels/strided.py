@@ -46,7 +46,10 @@ def prelu(a):  # type: ignore[no-untyped-def]
 
 @kernel
 def prelu_back(a):  # type: ignore[no-untyped-def]
-    """out = g above 0, alpha g below. Row: out, g, x, alpha, four lengths, four steps of alpha."""
+    """out = g above 0, alpha g below, 0 at 0: the slope of ``relu(x) - alpha relu(-x)``.
+
+    Row: out, g, x, alpha, four lengths, four steps of alpha.
+    """
     out, g, x, alpha = a[0], a[1], a[2], a[3]
     zero = broadcast(0.0)
     at = 0
@@ -57,8 +60,9 @@ def prelu_back(a):  # type: ignore[no-untyped-def]
                     place = i * a[8] + j * a[9] + k * a[10] + m * a[11]
                     rate = broadcast(load_scalar(alpha, place))
                     for lane in range(at, at + SHARD, LANES):
-                        v = load(g, lane)
-                        store(out, lane, select(greater(load(x, lane), zero), v, mul(rate, v)))
+                        v, at_x = load(g, lane), load(x, lane)
+                        below = select(greater(zero, at_x), mul(rate, v), zero)
+                        store(out, lane, select(greater(at_x, zero), v, below))
                     at += SHARD
 
 

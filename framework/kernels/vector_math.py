@@ -202,6 +202,12 @@ def erf(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def whole(x):  # type: ignore[no-untyped-def]
+    """The nearest whole number, for |x| up to 2^22."""
+    return sub(add(x, broadcast(_ROUNDER)), broadcast(_ROUNDER))
+
+
+@inlined
 def power(x, n):  # type: ignore[no-untyped-def]
     """x to the power n, for x from 0 on; 1 for n = 0."""
     y = exp(mul(n, log(x)))

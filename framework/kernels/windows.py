@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 from .native import Kernel, inlined, kernel
-from .simd import LANES, SHARD, add, broadcast, div, equal, greater, load, mul, select, store
+from .simd import LANES, SHARD, add, broadcast, div, equal, greater, load, mul, same, select, store
 
 #: The arguments of these kernels after their addresses, in order.
 WINDOWS = (
@@ -146,7 +146,7 @@ def maximum_back(size: int = 0) -> Kernel:
                     for h in range(size if size else h1 - h0):
                         for w in range(size if size else w1 - w0):
                             there = to + (h * width + w) * pixel + i
-                            here = equal(load(x, there), best)
+                            here = same(load(x, there), best)
                             share = select(here, left_over, broadcast(0.0))
                             left_over = select(here, broadcast(0.0), left_over)
                             if size:
@@ -202,11 +202,12 @@ def global_maximum_back(a):  # type: ignore[no-untyped-def]
     out, g, x, y, pixels, channels = a[0], a[1], a[2], a[3], a[4], a[5]
     one, zero = broadcast(1.0), broadcast(0.0)
     for i in range(0, channels * SHARD, LANES):
-        best, count = load(y, i), broadcast(0.0)
+        best, count = load(y, i), zero
+        rest = select(equal(best, best), zero, best)  # NaN makes all NaN
         for p in range(pixels):
             here = equal(load(x, p * channels * SHARD + i), best)
             count = add(count, select(here, one, zero))
         share = div(load(g, i), count)
         for p in range(pixels):
             at = p * channels * SHARD + i
-            store(out, at, select(equal(load(x, at), best), share, zero))
+            store(out, at, select(equal(load(x, at), best), share, rest))

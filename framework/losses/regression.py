@@ -59,10 +59,9 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
 
     Huber, "Robust Estimation of a Location Parameter", 1964.
     """
-    error = y_pred - y_true
-    size = ops.abs(error)
-    far = delta * size - 0.5 * delta**2
-    return ops.mean(ops.where(size <= delta, 0.5 * ops.square(error), far), axis=-1)
+    size = ops.abs(y_pred - y_true)
+    near = ops.minimum(size, delta)
+    return ops.mean(near * (size - 0.5 * near), axis=-1)
 
 
 @loss_function(same_shape)

@@ -127,7 +127,7 @@ def sparse_plus(x: Array, /) -> Array:
 )
 def squareplus(x: Array, /, b: float = 4) -> Array:
     """(x + sqrt(x^2 + b)) / 2, a softplus without exp (Barron, 2021); overflows nowhere."""
-    far = (np.abs(x) + np.hypot(x, b**0.5)) / 2
+    far = np.abs(x) / 2 + np.hypot(x, b**0.5) / 2
     return np.where(x >= 0, far, b / 4 / far)
 
 

@@ -12,7 +12,7 @@ from ...tape import OPS
 from ..graph import Graph, NotNative, layer_names
 from .layouts import along_channels
 
-_INFINITY = float("inf")
+_NO_LIMIT = float("nan")
 _SELU = (1.6732632423543772, 1.0, 1.0507009873554805)
 
 #: For each activation, from its settings: an expression of `kernels.activations`, and the settings
@@ -20,9 +20,9 @@ _SELU = (1.6732632423543772, 1.0, 1.0507009873554805)
 POINTWISE: dict[str, Callable[..., tuple[str, tuple[float, ...]]]] = {
     "relu": lambda negative_slope, max_value, threshold: (
         "rectified",
-        (negative_slope, threshold, _INFINITY if max_value is None else max_value),
+        (negative_slope, threshold, _NO_LIMIT if max_value is None else max_value),
     ),
-    "leaky_relu": lambda negative_slope: ("rectified", (negative_slope, 0.0, _INFINITY)),
+    "leaky_relu": lambda negative_slope: ("rectified", (negative_slope, 0.0, _NO_LIMIT)),
     "relu6": lambda: ("clipped", (0.0, 0.0, 6.0, 1.0)),
     "hard_tanh": lambda: ("clipped", (0.0, -1.0, 1.0, 1.0)),
     "hard_sigmoid": lambda: ("clipped", (3.0, 0.0, 6.0, 1 / 6)),
