@@ -39,6 +39,23 @@ def _arrays(batches: Any) -> bool:
     return all(np.ndim(part) > 0 for batch in batches for part in batch[:1])
 
 
+def once(source: Any) -> Iterator[Any]:
+    """The batches of one pass through a source, as they are.
+
+    Raises:
+        ValueError: it would never end.
+    """
+    if not hasattr(source, "__getitem__"):
+        return iter(source)
+    steps = _length(source)
+    if steps is None:
+        raise ValueError(
+            f"data is a {type(source).__name__} without a length, which never ends: give it "
+            "__len__, or pass some of its batches."
+        )
+    return map(source.__getitem__, range(steps))
+
+
 class BatchData:
     """Samples that come in batches, each checked and made arrays when it comes.
 

@@ -71,7 +71,14 @@ class Constant(Initializer):
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
-        return np.broadcast_to(np.asarray(self.value, dtype), shape).copy()
+        values = np.asarray(self.value, dtype)
+        try:
+            return np.broadcast_to(values, shape).copy()
+        except ValueError:
+            raise ValueError(
+                f"Constant: a value of shape {values.shape} does not fit a weight of shape "
+                f"{tuple(shape)}."
+            ) from None
 
     def get_config(self) -> dict[str, Any]:
         return {"value": serialize(self.value)}

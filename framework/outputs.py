@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -258,6 +258,15 @@ def is_by_output(given: Any) -> bool:
     return isinstance(given, (list, tuple)) or (
         isinstance(given, dict) and "class_name" not in given
     )
+
+
+def by_entry(given: Any, meaning: Callable[[Any], Any]) -> Any:
+    """What `compile` was given, with the meaning of each entry in its place."""
+    if not is_by_output(given):
+        return meaning(given)
+    if isinstance(given, dict):
+        return {name: by_entry(entry, meaning) for name, entry in given.items()}
+    return type(given)([by_entry(entry, meaning) for entry in given])
 
 
 def _is_nested(metrics: Any) -> bool:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import optimizers
+from . import losses, optimizers
 from .backward import run_backward
 from .callbacks.base import Callback
 from .data import Batch, unpack_x_y_sample_weight
 from .feeding import BatchData, Data, Rounds
 from .layers.added import any_added
-from .metrics import Metric
+from .metrics import Metric, resolved
 from .optimizers import Optimizer
-from .outputs import OutputScores, arrays_of, names_of, samples_in, scores_for
+from .outputs import OutputScores, arrays_of, by_entry, names_of, samples_in, scores_for
 from .owned import owned
 from .scores import Logs, Scores
 from .serialization import serialize
@@ -139,6 +139,10 @@ class Steps:
                 f"jit_compile must be True, False or 'auto', received {jit_compile!r}."
             )
         steps_per_execution = count_of(steps_per_execution, "steps_per_execution")
+        loss = by_entry(loss, losses.resolved)
+        metrics, weighted_metrics = (
+            by_entry(given, resolved) for given in (metrics, weighted_metrics)
+        )
         self._scores = scores_for(
             loss, metrics, weighted_metrics, loss_weights, self._output_names()
         )

@@ -97,6 +97,11 @@ class Variable(Tensor):
         kind = "" if self.trainable else ", trainable=False"
         return f"<Variable {self.path}, shape={self.shape}, dtype={self.dtype}{kind}>"
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not self.data.flags.writeable:  # as of weights that wait for those of a file
+            self.data = self.data.copy()
+        super().__setitem__(index, value)
+
     def assign(self, value: Any) -> None:
         """Overwrite the values in place, outside the tape.
 

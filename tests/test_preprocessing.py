@@ -46,6 +46,42 @@ def test_adapting_to_many_samples_is_exact() -> None:
     np.testing.assert_allclose(layer.variance.data, data.var(axis=0), rtol=1e-12)
 
 
+class Dataset(gt.utils.PyDataset):
+    """Batches that have a number, and no end that asking for one too many would show."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Any:
+        start = 10 * index % 50
+        return X[start : start + 10], ["a label"] * 10
+
+
+class Endless(gt.utils.PyDataset):
+    """Batches without end."""
+
+    def __getitem__(self, index: int) -> Any:
+        return X
+
+
+class Frame:
+    """What a data frame is to NumPy: an array, whose items are columns."""
+
+    columns = ("width", "height")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(X, dtype)
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __iter__(self) -> Any:
+        return iter(self.columns)
+
+    def __getitem__(self, column: str) -> Any:
+        return X[..., self.columns.index(column)]
+
+
 @pytest.mark.parametrize(
     "batches",
     [
@@ -54,6 +90,8 @@ def test_adapting_to_many_samples_is_exact() -> None:
         lambda: ((x, None) for x in (X[:25], X[25:])),
         lambda: gt.tensor(X),
         lambda: X.tolist(),
+        lambda: Dataset(),
+        lambda: Frame(),
     ],
 )
 def test_adapting_to_batches_is_adapting_to_all(batches: Any) -> None:
@@ -113,3 +151,33 @@ def test_what_is_refused() -> None:
         layers.Normalization().adapt(X[:0])
     with pytest.raises(ValueError, match="there is no batch"):
         layers.Normalization().adapt(iter([]))
+    with pytest.raises(ValueError, match="without a length, which never ends"):
+        layers.Normalization().adapt(Endless())
+    with pytest.raises(ValueError, match=r"given a mean of shape \(2,\).*lengths \(3,\)"):
+        layers.Normalization(mean=[1, 2], variance=[1, 2])(X)
+    with pytest.raises(ValueError, match=r"value of shape \(2,\) does not fit.*\(5, 3\)"):
+        layers.Embedding(5, 3, gt.initializers.Constant([1, 2]))(np.zeros(3, int))
+
+
+GIVEN = [
+    layers.Normalization(mean=np.arange(3), variance=np.arange(1, 4)),
+    layers.Normalization((1, -1), mean=np.ones((4, 3)), variance=gt.tensor(2 * np.ones((4, 3)))),
+    layers.Normalization(None, mean=np.float32(2), variance=np.array(3)),
+    layers.Normalization(mean=np.ones((1, 1, 1, 3)), variance=np.ones((1, 1, 1, 3))),
+    layers.Rescaling(np.array([1.0, 2.0, 3.0]), offset=gt.tensor([1.0, 2.0, 3.0])),
+    layers.Rescaling(np.float32(2), offset=np.float64(1)),
+    layers.PReLU(gt.initializers.Constant(np.float32(0.3)), shared_axes=np.array([1, 2])),
+    layers.BatchNormalization(gamma_initializer=gt.initializers.Constant(np.arange(3))),
+    layers.Conv2D(2, np.array([2, 2]), kernel_initializer=gt.initializers.Constant(np.ones(2))),
+]
+
+
+@pytest.mark.parametrize("layer", GIVEN, ids=lambda layer: layer.name)
+def test_layers_that_were_given_arrays_are_saved(layer: Any, tmp_path: Any) -> None:
+    model = gt.Sequential([gt.Input((4, 5, 3)), layer])
+    model.save(tmp_path / "m.npz")
+    again = gt.load_model(tmp_path / "m.npz")
+    np.testing.assert_array_equal(model(X).numpy(), again(X).numpy())
+    again.save(tmp_path / "m.npz")
+    clone = gt.clone_model(again)
+    np.testing.assert_array_equal(clone(X).numpy(), again(X).numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gradtape as gt
 from gradtape import utils
 
 
@@ -48,12 +49,33 @@ def test_data_is_split_in_two():
     assert first == ["one", "two"] and last == ["three"]
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_list_of_arrays_is_split_by_its_samples(kind):
+    x, y = np.arange(200.0).reshape(100, 2), np.arange(100)
+    (a, b), (c, d) = left, right = utils.split_dataset(kind([x, gt.tensor(y)]), left_size=0.2)
+    assert type(left) is type(right) is kind
+    assert len(a) == len(b) == 20 and len(c) == len(d) == 80
+    assert np.array_equal(np.concatenate([b, d]), y) and np.array_equal(a, x[:20])
+
+
+def test_a_list_of_batches_is_split_by_its_batches():
+    batches = [(np.full((3, 2), i), np.full(3, i)) for i in range(5)]
+    left, right = utils.split_dataset(batches, right_size=0.4)
+    assert [int(y[0]) for _, y in left] == [0, 1, 2]
+    assert [int(y[0]) for _, y in right] == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("data", "settings", "error", "message"),
     [
         (np.arange(4), {}, ValueError, "needs left_size"),
         (np.arange(4), {"left_size": 3, "right_size": 2}, ValueError, "4 samples"),
-        (np.arange(4), {"left_size": 1.5}, ValueError, "share from 0 to 1"),
+        (np.arange(4), {"left_size": 1.5}, ValueError, "share between 0 and 1"),
+        (np.arange(4), {"left_size": float("nan")}, ValueError, "share between 0 and 1"),
+        (np.arange(4), {"left_size": "1"}, TypeError, "left_size must be an integer"),
+        (np.arange(4), {"left_size": 4}, ValueError, "each part must get one"),
+        (np.arange(4), {"left_size": 0.01}, ValueError, "each part must get one"),
+        ([np.ones((4, 2)), np.ones(3)], {"left_size": 1}, ValueError, "different lengths"),
         ((np.arange(4), np.arange(3)), {"left_size": 1}, ValueError, "different lengths"),
         (iter([1]), {"left_size": 1}, TypeError, "numbered items"),
     ],

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from .. import ops
+from ..data import as_array
+from ..feeding import once, yields_batches
 from ..ops.axes import axis_tuple
 from ..serialization import register, serialize
 from ..tensor import Tensor, wrap
 from .activation import Elementwise
 from .arguments import known_length
-from .input_spec import InputSpec
+from .input_spec import InputSpec, LayerError
 
 _SMALLEST = 1e-7  # of a standard deviation, so that constant features stay finite
 
@@ -86,22 +89,40 @@ class Normalization(Elementwise):
         lengths = {a: known_length(input_shape, a, "features", self._where) for a in axes}
         self._axes = axes
         shape = tuple(lengths[a] for a in sorted(axes))
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
-        if self.given is not None:
-            for variable, values in zip((self.mean, self.variance), self.given, strict=True):
-                variable.assign(np.broadcast_to(np.asarray(values, variable.dtype), shape))
+        given = [0.0, 1.0] if self.given is None else self.given
+        self.mean, self.variance = (
+            self.add_weight(shape, self._filling(name, values), trainable=False, name=name)
+            for name, values in zip(("mean", "variance"), given, strict=True)
+        )
         self.input_spec = InputSpec(ndim=len(input_shape), axes=lengths)
+
+    def _filling(self, name: str, given: Any) -> Any:
+        """An initializer that makes a weight of given numbers: one, or those of the axes."""
+        values = np.asarray(given, self.dtype)
+
+        def fill(shape: Any, dtype: Any = None) -> np.ndarray:
+            if values.size == math.prod(shape):
+                return values.reshape(shape)
+            if values.ndim and values.shape != shape[-values.ndim :]:
+                raise LayerError(
+                    f"{self._where} was given a {name} of shape {values.shape}, but the input has "
+                    f"the lengths {shape} at axis {self.axis}."
+                )
+            return np.broadcast_to(values, shape)
+
+        return fill
 
     def adapt(self, data: Any) -> None:
         """Take mean and variance from data, replacing what was there.
 
         Args:
-            data: an array of samples, shape (N, ...), of any numeric dtype; or batches of them, as
-                from a generator. Of a batch that is a tuple, as in ``(x, y)``, the first counts.
+            data: an array of samples, shape (N, ...), of any numeric dtype; or batches of them: a
+                `gradtape.utils.PyDataset`, a generator or any other iterable. Of a batch that is a
+                tuple, as in ``(x, y)``, the first counts.
 
         Raises:
-            ValueError: mean and variance were given, or there are no samples.
+            ValueError: mean and variance were given, or there are no samples, or no end of them.
+            TypeError: samples that are no numbers.
         """
         if self.given is not None:
             raise ValueError(f"{self._where} was given its mean and variance: it cannot adapt.")
@@ -144,16 +165,16 @@ class Normalization(Elementwise):
 
 def _batches(data: Any) -> Iterator[np.ndarray]:
     """Samples in batches: those of an array in some, so that no copy of all of it is made."""
-    given = list(data) if isinstance(data, (list, tuple)) else data
-    if isinstance(given, list) and not any(hasattr(_first(b), "shape") for b in given):
-        given = np.asarray(data)
-    if isinstance(given, (np.ndarray, Tensor)):
-        array = given.data if isinstance(given, Tensor) else given
-        starts = range(0, len(array), 1024) if array.ndim and array.size else [0]
-        given = (array[start : start + 1024] if array.ndim else array for start in starts)
-    for batch in given:
-        samples = _first(batch)
-        yield samples.data if isinstance(samples, Tensor) else np.asarray(samples)
+    if isinstance(data, (list, tuple)):
+        if any(hasattr(_first(batch), "shape") for batch in data):
+            yield from (as_array(_first(batch), "data") for batch in data)
+            return
+    elif yields_batches(data):
+        yield from (as_array(_first(batch), "data") for batch in once(data))
+        return
+    array = as_array(data, "data")
+    for start in range(0, len(array) or 1, 1024):
+        yield array[start : start + 1024]
 
 
 def _first(batch: Any) -> Any:

@@ -95,6 +95,8 @@ SHORT = {
 _NAMES: dict[str, Any] = {f.__name__: f for f in _CLASS_OF}
 _NAMES |= {cls.__name__: cls for cls in _CLASSES}
 _NAMES |= {n: _NAMES[full] for short, full in SHORT.items() for n in (short, short.upper())}
+#: Names that stand for a class by the shapes of the data.
+_BY_SHAPE = ("crossentropy", "ce")
 
 __all__ = [
     "BinaryCrossentropy",
@@ -200,13 +202,25 @@ def get(identifier: Any) -> Any:
     )
 
 
+def resolved(identifier: Any) -> Any:
+    """An identifier that means the same for ever: what it names now, unless that is of the package.
+
+    Args:
+        identifier: what `as_loss` takes.
+    """
+    if isinstance(identifier, str):
+        ours = identifier in _NAMES or identifier.lower() in _BY_SHAPE
+        return identifier if ours else get(identifier)
+    return get(identifier) if isinstance(identifier, dict) else identifier
+
+
 def as_loss(identifier: Any) -> Loss:
     """A `Loss` object for any identifier that `get` understands, as `compile` needs it.
 
     ``"crossentropy"`` or ``"ce"`` is the binary, sparse categorical or categorical one, whichever
     fits the shapes of the data.
     """
-    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+    if isinstance(identifier, str) and identifier.lower() in _BY_SHAPE:
         return CrossentropyByShape(identifier)
     found = get(identifier)
     if isinstance(found, Loss):

@@ -284,6 +284,18 @@ def get(identifier: Any) -> Any:
     )
 
 
+def resolved(identifier: Any) -> Any:
+    """An identifier that means the same for ever: what it names now, unless that is of the package.
+
+    Args:
+        identifier: what `as_metric` takes.
+    """
+    if isinstance(identifier, str):
+        ours = identifier in _NAMES or identifier.lower() in _BY_SHAPE
+        return identifier if ours else get(identifier)
+    return get(identifier) if isinstance(identifier, dict) else identifier
+
+
 def as_metric(identifier: Any, true: Shape, predicted: Shape) -> Metric:
     """A `Metric` for any identifier that `get` understands or ``"accuracy"``, as `fit` needs it.
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from ..dataset import PyDataset
 from ..random import generator
-from ..tree import is_structure, tree_leaves, tree_map
+from ..settings import count_of
+from ..tensor import Tensor
+from ..tree import tree_leaves, tree_map
 
 Array = np.ndarray
 
@@ -73,10 +75,10 @@ def split_dataset(
     """Two parts of a data set.
 
     Args:
-        dataset: an array of shape (N, ...), or a tuple or dict of such arrays; or batches: a list,
-            or anything with a length and numbered items.
-        left_size, right_size: of the parts: a share below 1, or a number of samples (or batches).
-            One may be missing.
+        dataset: an array of shape (N, ...), or a list, tuple or dict of such arrays; or batches or
+            samples: a list of anything else, or what has a length and numbered items.
+        left_size, right_size: of the parts: a share of the samples (or batches) as a float between
+            0 and 1, or a number of them. One may be missing.
         shuffle: whether to choose at random.
         seed: of that choice. Default: from the global seed.
 
@@ -84,18 +86,20 @@ def split_dataset(
         Both parts, arranged as they were given (batches as lists).
 
     Raises:
-        ValueError: sizes that do not fit, or arrays of different lengths.
+        ValueError: sizes that do not fit or leave a part empty, or arrays of different lengths.
         TypeError: something that is no data set.
     """
-    arrays = isinstance(dataset, np.ndarray) or (
-        is_structure(dataset) and all(isinstance(a, np.ndarray) for a in tree_leaves(dataset))
-        and not isinstance(dataset, list)
-    )  # fmt: skip
+    leaves = list(tree_leaves(dataset))
+    arrays = bool(leaves) and all(hasattr(a, "__array__") for a in leaves)
+    if isinstance(dataset, list):  # a list of tuples is one of batches
+        arrays = arrays and all(hasattr(a, "__array__") for a in dataset)
     if not arrays and not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise TypeError(
             "split_dataset() expects arrays, or something with a length and numbered items, "
             f"received {type(dataset).__name__}."
         )
+    if arrays:
+        dataset = tree_map(lambda a: a.data if isinstance(a, Tensor) else np.asarray(a), dataset)
     counts = {len(a) for a in tree_leaves(dataset)} if arrays else {len(dataset)}
     if len(counts) != 1:
         raise ValueError(f"The arrays have different lengths: {sorted(counts)}.")
@@ -118,16 +122,21 @@ def _sizes(count: int, left: float | int | None, right: float | int | None) -> t
     def size(given: float | int | None, name: str, whole: Callable[[float], int]) -> int | None:
         if given is None:
             return None
-        if isinstance(given, float) and not 0 <= given <= 1:
-            raise ValueError(f"{name} must be a share from 0 to 1 or a count, received {given}.")
-        return whole(given * count) if isinstance(given, float) else int(given)
+        if isinstance(given, (float, np.floating)):
+            if not 0 < given < 1:
+                raise ValueError(
+                    f"{name} must be a share between 0 and 1 or a count, received {given}."
+                )
+            return whole(given * count)
+        return count_of(given, name)
 
     first, second = size(left, "left_size", round), size(right, "right_size", round)
     first = count - (second or 0) if first is None else first
     second = count - first if second is None else second
-    if first < 0 or second < 0 or first + second > count:
+    if first < 1 or second < 1 or first + second > count:
         raise ValueError(
-            f"left_size {left} and right_size {right} do not fit: there are {count} samples."
+            f"left_size={left} and right_size={right} do not fit: there are {count} samples, "
+            "and each part must get one or more."
         )
     return first, second
 
