@@ -26,15 +26,17 @@ import numpy as np
 
 from .anomaly import check_forward, users_line
 from .errors import ShapeError
+from .numpy_protocol import Names, NumpyFunction, NumpyUfunc
 from .operators import ToCome, deferred
+from .promotion import as_tensors, in_one_kind
 from .samples import Samples
 from .tape import NUMPY, OPS, Node, grad_mode
-from .tensor import DEFAULT_FLOAT, Tensor, as_tensor, wrap
+from .tensor import DEFAULT_FLOAT, Tensor, wrap
 
 #: ``rule(gradient, output, *inputs, **settings)``: the gradient for one input; None for zero.
 Rule = Callable[..., Any]
-#: The NumPy function, or functions, that an op answers for.
-Twins = Callable[..., Any] | tuple[Callable[..., Any], ...] | None
+#: The NumPy function, or functions, that an op answers for, with what they call its settings.
+Twins = Callable[..., Any] | tuple[Callable[..., Any], ...] | dict[Callable[..., Any], Names] | None
 _F64 = np.dtype(np.float64)
 
 
@@ -52,6 +54,7 @@ class Op:
         resolve: Callable[..., dict[str, Any]] | None,
         broadcasts: bool,
         linear: bool,
+        integers: bool,
     ) -> None:
         update_wrapper(self, forward)
         self.name = self.__name__ = forward.__name__
@@ -60,6 +63,7 @@ class Op:
         self.resolve = resolve
         self.broadcasts = broadcasts
         self.linear = linear
+        self.integers = integers
         parameters = inspect.signature(forward).parameters.values()
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
@@ -69,6 +73,7 @@ class Op:
         self._rule_of_any = gradients if callable(gradients) else None
         self.gradients: tuple[Rule | None, ...] = () if callable(gradients) else tuple(gradients)
         self.differentiable = callable(gradients) or any(self.gradients)
+        self._reals = tuple(i for i, rule in enumerate(self.gradients) if rule is not None)
         self._validate()
 
     def _validate(self) -> None:
@@ -120,11 +125,14 @@ class Op:
         arrays = [t.data for t in inputs]
         try:
             out = np.asarray(self.forward(*arrays, **settings))
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             if isinstance(error, ShapeError):
                 raise
             shapes = ", ".join(str(a.shape) for a in arrays)
-            raise type(error)(f"{self.name}: {error} (received shapes {shapes})") from error
+            kinds = (k for k in (TypeError, IndexError) if isinstance(error, k))
+            raise next(kinds, ValueError)(
+                f"{self.name}: {error} (received shapes {shapes})"
+            ) from error
         if out.dtype == _F64 and "dtype" not in settings and _F64 not in [a.dtype for a in arrays]:
             out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
         if grad_mode.anomaly:
@@ -159,11 +167,21 @@ class Op:
                 raise TypeError(f"{self.name} takes {self.arity} arrays, received {len(args)}.")
         if extra or not settings.keys() <= set(self.setting_names):
             settings = self._named(extra, settings)
-        inputs = _as_tensors(args)
+        inputs = self._tensors(args)
         settings = {**self.defaults, **settings}
         if self.resolve is not None:
             settings = self.resolve(*inputs, **settings)
         return inputs, settings
+
+    def _tensors(self, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
+        """The arrays as tensors, in the dtypes that `promotion` says."""
+        if not all([isinstance(a, Tensor) for a in args]):
+            args = as_tensors(self.name, args, compares=not self.differentiable)
+        reals = range(len(args)) if self._rule_of_any is not None else self._reals
+        for i in reals:
+            if args[i].data.dtype.kind != "f":
+                return in_one_kind(self.name, args, reals, self.integers)
+        return args
 
     def _named(self, extra: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
         """Settings given by position joined to those given by keyword."""
@@ -206,26 +224,6 @@ class Composite:
         return self.function(*args, **settings)
 
 
-def _as_tensors(args: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """Tensors as they are, arrays wrapped, Python numbers in the dtype of what is beside them."""
-    if all([isinstance(a, Tensor) for a in args]):
-        return args
-    symbolic = deferred(args)
-    if symbolic is not None:
-        raise ToCome(symbolic)
-    floats = [a.dtype for a in args if isinstance(a, (Tensor, np.ndarray)) and a.dtype.kind == "f"]
-    weak = floats[0] if floats else None
-    if _F64 in floats:
-        weak = _F64
-    return tuple(
-        as_tensor(a, weak if isinstance(a, float) or _integer(a, weak) else None) for a in args
-    )
-
-
-def _integer(value: Any, weak: Any) -> bool:
-    return weak is not None and isinstance(value, int) and not isinstance(value, bool)
-
-
 def op(
     *,
     gradients: Iterable[Rule | None] | Rule,
@@ -233,6 +231,7 @@ def op(
     resolve: Callable[..., dict[str, Any]] | None = None,
     broadcasts: bool = False,
     linear: bool = False,
+    integers: bool = False,
     numpy: Twins = None,
 ) -> Callable[[Callable[..., Any]], Op]:
     """Register a function of arrays as a differentiable op of the same name.
@@ -246,7 +245,10 @@ def op(
         resolve: ``(*inputs, **settings)`` to the canonical settings; where bad input is refused.
         broadcasts: the forward broadcasts its arrays; the engine sums the gradients back.
         linear: linear in each array while the others stay; differences of any step are then exact.
-        numpy: the NumPy function, or functions, that call this op when given a tensor.
+        integers: of integers the result is an integer, as in NumPy; without it the forward never
+            sees any: they are floats by then (see `promotion`).
+        numpy: the NumPy function, or functions, that call this op when given a tensor; as a dict
+            ``{function: {parameter: setting}}`` where NumPy calls a setting otherwise.
 
     Raises:
         TypeError: rules or samples are missing, or their number does not fit the arrays.
@@ -254,7 +256,7 @@ def op(
     """
 
     def register(forward: Callable[..., Any]) -> Op:
-        made = Op(forward, gradients, samples, resolve, broadcasts, linear)
+        made = Op(forward, gradients, samples, resolve, broadcasts, linear, integers)
         _enter(made, numpy)
         return made
 
@@ -278,6 +280,18 @@ def _enter(made: Any, numpy: Twins) -> None:
     if made.name in OPS:
         raise ValueError(f"An op named {made.name!r} is already registered.")
     OPS[made.name] = made
-    for twin in numpy if isinstance(numpy, tuple) else (numpy,):
-        if twin is not None:
-            NUMPY[twin] = made
+    if numpy is not None:
+        several = numpy if isinstance(numpy, (dict, tuple)) else (numpy,)
+        answers({f: {} for f in several} | (numpy if isinstance(numpy, dict) else {}))(made)
+
+
+def answers(functions: dict[Callable[..., Any], Names]) -> Callable[[Any], Any]:
+    """Let a function of tensors answer for functions of NumPy, as `op` does with ``numpy=``."""
+
+    def register(made: Any) -> Any:
+        for function, names in functions.items():
+            kind = NumpyUfunc if isinstance(function, np.ufunc) else NumpyFunction
+            NUMPY[function] = kind(function, made, names)
+        return made
+
+    return register

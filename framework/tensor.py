@@ -148,12 +148,11 @@ class Tensor(Operators):
         return np.array(self.data, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "__call__" and ufunc in NUMPY and not kwargs:
-            return NUMPY[ufunc](*inputs)
+        if method == "__call__" and ufunc in NUMPY:
+            return NUMPY[ufunc](*inputs, **kwargs)
         what = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        extra = f" with {', '.join(kwargs)}" if kwargs else ""
         raise TypeError(
-            f"{what}{extra} is not supported on tensors. Use a function of gt.ops, or "
+            f"{what} is not supported on tensors. Use a function of gt.ops, or "
             "tensor.numpy() to compute without a gradient."
         )
 

@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
 
 TENSOR = (
     "tensor", "tape", "registry", "samples", "backward", "anomaly", "functional", "checkpoint",
-    "tree", "random", "naming", "operators",
+    "tree", "random", "naming", "operators", "promotion", "numpy_protocol",
 )  # fmt: skip
 MODEL = (
     "model", "sequential", "training", "steps", "repeating", "saving", "summary", "analysis",

@@ -218,12 +218,16 @@ def test_memory_order_does_not_matter_and_inputs_are_left_alone() -> None:
             assert np.array_equal(other, kept)
 
 
-def test_integers_are_pooled_as_float32() -> None:
+def test_the_maximum_of_integers_is_an_integer_and_their_mean_a_float() -> None:
     x = np.arange(8).reshape(1, 4, 2)
-    for pool, expected in ((ops.max_pool, [2, 3, 6, 7]), (ops.average_pool, [1, 2, 5, 6])):
+    for pool, expected, dtype in (
+        (ops.max_pool, [2, 3, 6, 7], x.dtype),
+        (ops.average_pool, [1, 2, 5, 6], np.float32),
+    ):
         y = pool(x)
-        assert y.dtype == np.float32
+        assert y.dtype == dtype
         assert y.numpy().ravel().tolist() == expected
+    assert ops.max_pool(x + 2**60).numpy().ravel().tolist() == [2**60 + i for i in (2, 3, 6, 7)]
 
 
 def test_settings_are_canonical_on_the_tape() -> None:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..promotion import as_floats, beside, exactly
 from ..registry import composite, op
 from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
-from ..tensor import Tensor, as_tensor
-from .arithmetic import clip, hypot, minimum, where
+from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
+from .arithmetic import clip, held, hypot, minimum, where
 from .axes import axis_index, one_axis
 from .elementary import abs as abs_
 from .elementary import erf, exp, square, tanh
@@ -56,7 +57,7 @@ def _relu_rule(
     return where(rising, g, where(above, 0.0, negative_slope * g) if negative_slope else 0.0)
 
 
-@op(gradients=(_relu_rule,), samples=_relu_samples, resolve=_check_relu)
+@op(gradients=(_relu_rule,), samples=_relu_samples, resolve=_check_relu, integers=True)
 def relu(
     x: Array, /, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Array:
@@ -64,12 +65,15 @@ def relu(
 
     In general: max_value from max_value on, x above threshold, negative_slope (x - threshold) else.
     """
+    if x.dtype.kind != "f":  # integers stay so, but for a slope or a fraction
+        x = exactly(x, DEFAULT_FLOAT, "relu") if negative_slope else x
+        x, max_value, threshold = beside("relu", x, max_value, threshold)
     if negative_slope or threshold:
         below = negative_slope * np.minimum(x - threshold, 0) if negative_slope else 0
         out = np.where(x <= threshold, below, x)
     else:
         out = np.maximum(x, 0)
-    return out if max_value is None else np.minimum(out, max_value)
+    return out if max_value is None else held(out, None, max_value)
 
 
 @composite(samples=unary(avoid=(0.0,), scales=(1.0,), negative_slope=(0.2, 0.0)))
@@ -100,19 +104,19 @@ def softplus(x: Array, /) -> Array:
 @composite(samples=unary(-4, 4))
 def log_sigmoid(x: Any) -> Tensor:
     """log(sigmoid(x)), without underflow."""
-    return -softplus(-as_tensor(x))
+    return -softplus(-as_floats("log_sigmoid", x))
 
 
 @composite(samples=unary(-5, 5, avoid=(-3.0, 3.0), scales=(1.0,)))
 def hard_sigmoid(x: Any) -> Tensor:
     """relu6(x + 3) / 6, a piecewise linear sigmoid."""
-    return relu6(as_tensor(x) + 3.0) / 6.0
+    return relu6(as_floats("hard_sigmoid", x) + 3.0) / 6.0
 
 
 @composite(samples=_kinks_at_one)
 def sparse_sigmoid(x: Any) -> Tensor:
     """(x + 1) / 2 held between 0 and 1: the sparsemax of (x, 0) (Blondel et al., 2019)."""
-    return relu(0.5 * (as_tensor(x) + 1.0), max_value=1.0)
+    return relu(0.5 * (as_floats("sparse_sigmoid", x) + 1.0), max_value=1.0)
 
 
 @op(gradients=(lambda g, out, x: g * sparse_sigmoid(x),), samples=_kinks_at_one)
@@ -162,14 +166,14 @@ def celu(x: Array, /, alpha: float = 1.0) -> Array:
 @composite(samples=unary(-4, 4))
 def silu(x: Any) -> Tensor:
     """x sigmoid(x), also called swish (Ramachandran et al., 2017)."""
-    x = as_tensor(x)
+    x = as_floats("silu", x)
     return x * sigmoid(x)
 
 
 @composite(samples=unary(-5, 5, avoid=(-3.0, 3.0), scales=(1.0,)))
 def hard_silu(x: Any) -> Tensor:
     """x hard_sigmoid(x), also called hard swish (Howard et al., 2019)."""
-    x = as_tensor(x)
+    x = as_floats("hard_silu", x)
     return x * hard_sigmoid(x)
 
 
@@ -179,7 +183,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 
     `approximate` uses their formula with tanh instead of erf.
     """
-    x = as_tensor(x)
+    x = as_floats("gelu", x)
     if approximate:
         return 0.5 * x * (1.0 + tanh(float(np.sqrt(2 / np.pi)) * (x + 0.044715 * x * x * x)))
     return 0.5 * x * (1.0 + erf(x * float(np.sqrt(0.5))))
@@ -188,24 +192,25 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 @composite(samples=unary())
 def mish(x: Any) -> Tensor:
     """x tanh(softplus(x)) (Misra, 2019)."""
-    x = as_tensor(x)
+    x = as_floats("mish", x)
     return x * tanh(softplus(x))
 
 
 @composite(samples=unary(avoid=(0.0,)))
 def softsign(x: Any) -> Tensor:
     """x / (1 + |x|)."""
-    x = as_tensor(x)
+    x = as_floats("softsign", x)
     return x / (1.0 + abs_(x))
 
 
 @op(
     gradients=(lambda g, out, x: where((x > -1.0) & (x < 1.0), g, 0.0),),
     samples=_kinks_at_one,
+    integers=True,
 )
 def hard_tanh(x: Array, /) -> Array:
     """x held between -1 and 1."""
-    return np.clip(x, -1, 1)
+    return held(x, -1, 1)
 
 
 @op(gradients=(lambda g, out, x: g * square(tanh(x)),), samples=unary())
@@ -226,7 +231,7 @@ def soft_shrink(x: Any, threshold: float = 0.5) -> Tensor:
 def hard_shrink(x: Any, threshold: float = 0.5) -> Tensor:
     """0 within threshold of 0, x elsewhere."""
     x = as_tensor(x)
-    return where(abs_(x) <= threshold, 0.0, x)
+    return where((x >= -threshold) & (x <= threshold), 0, x)
 
 
 @composite(

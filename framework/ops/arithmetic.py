@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..promotion import as_floats, beside
 from ..registry import composite, op
 from ..samples import Generator, Sample, between, binary, unary
-from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
+from ..tensor import Tensor
 from .comparison import isinf
 from .elementary import exp, exp2, log, rint, sign
 
@@ -25,6 +26,7 @@ Array = np.ndarray
     samples=binary(),
     broadcasts=True,
     linear=True,
+    integers=True,
     numpy=np.add,
 )
 def add(x: Array, y: Array, /) -> Array:
@@ -37,6 +39,7 @@ def add(x: Array, y: Array, /) -> Array:
     samples=binary(),
     broadcasts=True,
     linear=True,
+    integers=True,
     numpy=np.subtract,
 )
 def subtract(x: Array, y: Array, /) -> Array:
@@ -49,6 +52,7 @@ def subtract(x: Array, y: Array, /) -> Array:
     samples=binary(),
     broadcasts=True,
     linear=True,
+    integers=True,
     numpy=np.multiply,
 )
 def multiply(x: Array, y: Array, /) -> Array:
@@ -82,6 +86,7 @@ def _power_samples(rng: Generator) -> Iterator[Sample]:
     ),
     samples=_power_samples,
     broadcasts=True,
+    integers=True,
     numpy=np.power,
 )
 def power(x: Array, y: Array, /) -> Array:
@@ -99,10 +104,7 @@ def float_power(x: Any, y: Any) -> Tensor:
 
 def _floating(x: Any) -> Any:
     """An array of integers or bools as floats; a Python number as it is, it takes any dtype."""
-    if isinstance(x, (int, float)):
-        return float(x)
-    x = as_tensor(x)
-    return x if x.dtype.kind == "f" else x.astype(DEFAULT_FLOAT)
+    return float(x) if isinstance(x, (int, float)) else as_floats("float_power", x)
 
 
 @op(
@@ -123,6 +125,7 @@ def ldexp(x: Array, exponents: Array, /) -> Array:
     gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * floor_divide(x, y)),
     samples=lambda rng: _away_from_jumps(rng, np.floor),
     broadcasts=True,
+    integers=True,
     numpy=np.mod,
 )
 def mod(x: Array, y: Array, /) -> Array:
@@ -134,6 +137,7 @@ def mod(x: Array, y: Array, /) -> Array:
     gradients=(lambda g, out, x, y: g, lambda g, out, x, y: -g * rint((x - out) / y)),
     samples=lambda rng: _away_from_jumps(rng, np.trunc),
     broadcasts=True,
+    integers=True,
     numpy=np.fmod,
 )
 def fmod(x: Array, y: Array, /) -> Array:
@@ -145,6 +149,7 @@ def fmod(x: Array, y: Array, /) -> Array:
     gradients=(lambda g, out, x, y: None, lambda g, out, x, y: None),
     samples=lambda rng: _away_from_jumps(rng, np.floor),
     broadcasts=True,
+    integers=True,
     numpy=np.floor_divide,
 )
 def floor_divide(x: Array, y: Array, /) -> Array:
@@ -174,25 +179,25 @@ _shares = (
 )
 
 
-@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.maximum)
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, integers=True, numpy=np.maximum)
 def maximum(x: Array, y: Array, /) -> Array:
     """The larger of x and y, NaN if either is; at a tie each gets half the gradient."""
     return np.maximum(x, y)
 
 
-@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.minimum)
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, integers=True, numpy=np.minimum)
 def minimum(x: Array, y: Array, /) -> Array:
     """The smaller of x and y, NaN if either is; at a tie each gets half the gradient."""
     return np.minimum(x, y)
 
 
-@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.fmax)
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, integers=True, numpy=np.fmax)
 def fmax(x: Array, y: Array, /) -> Array:
     """The larger of x and y, the other if one is NaN; at a tie each gets half the gradient."""
     return np.fmax(x, y)
 
 
-@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, numpy=np.fmin)
+@op(gradients=_shares, samples=binary(apart=True), broadcasts=True, integers=True, numpy=np.fmin)
 def fmin(x: Array, y: Array, /) -> Array:
     """The smaller of x and y, the other if one is NaN; at a tie each gets half the gradient."""
     return np.fmin(x, y)
@@ -299,6 +304,7 @@ def copysign(x: Array, y: Array, /) -> Array:
     ),
     broadcasts=True,
     linear=True,
+    integers=True,
     numpy=np.where,
 )
 def where(condition: Array, x: Array, y: Array, /) -> Array:
@@ -306,14 +312,40 @@ def where(condition: Array, x: Array, y: Array, /) -> Array:
     return np.where(condition, x, y)
 
 
+def _resolve_clip(x: Tensor, **bounds: Any) -> dict[str, Any]:
+    for name, bound in bounds.items():
+        if bound is not None and type(bound) not in (int, float):
+            array = np.asarray(bound)
+            if array.ndim or array.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"clip: {name} must be a number or None, received {bound!r:.60}. Use "
+                    "gt.ops.maximum and gt.ops.minimum for bounds that differ by element."
+                )
+            bounds[name] = array.item()
+    return bounds
+
+
 @op(
     gradients=(lambda g, out, x, low, high: where((x >= _low(low)) & (x <= _high(high)), g, 0.0),),
     samples=unary(avoid=(-1.0, 0.5), scales=(1.0,), low=(None, -1.0), high=(None, 0.5)),
-    numpy=np.clip,
+    resolve=_resolve_clip,
+    integers=True,
+    numpy={
+        np.clip: {"a_min": "low", "min": "low", "a_max": "high", "max": "high", "dtype": ()},
+    },
 )
 def clip(x: Array, /, low: float | None = None, high: float | None = None) -> Array:
     """x held between two numbers (None: no bound); at a bound the gradient passes."""
-    return np.clip(x, _low(low), _high(high))
+    return held(*beside("clip", x, low, high))
+
+
+def held(x: Array, low: Any, high: Any) -> Array:
+    """x between two numbers or None; of integers, numbers beyond their dtype are no bound."""
+    if x.dtype.kind in "iu":
+        ends = np.iinfo(x.dtype)
+        low = None if low is None or low <= ends.min else low
+        high = None if high is None or high >= ends.max else high
+    return x.copy() if low is None and high is None else np.clip(x, low, high)
 
 
 def _low(bound: float | None) -> float:

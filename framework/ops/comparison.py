@@ -115,7 +115,12 @@ def argmin(x: Array, /, axis: int | None = None, keepdims: bool = False) -> Arra
     return np.argmin(x, axis=axis, keepdims=keepdims)
 
 
-@op(gradients=(None,), samples=_search_samples, resolve=one_axis, numpy=np.argsort)
+@op(
+    gradients=(None,),
+    samples=_search_samples,
+    resolve=one_axis,
+    numpy={np.argsort: {"kind": ("stable", "mergesort"), "stable": (True,)}},
+)
 def argsort(x: Array, /, axis: int | None = -1) -> Array:
     """The positions that sort x in ascending order, along an axis or (None) in the flattened array.
 

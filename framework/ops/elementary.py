@@ -16,7 +16,13 @@ _LN10 = float(np.log(10.0))
 _TWO_OVER_SQRT_PI = float(2.0 / np.sqrt(np.pi))
 
 
-@op(gradients=(lambda g, out, x: -g,), samples=unary(), linear=True, numpy=np.negative)
+@op(
+    gradients=(lambda g, out, x: -g,),
+    samples=unary(),
+    linear=True,
+    numpy=np.negative,
+    integers=True,
+)
 def negative(x: Array, /) -> Array:
     """-x."""
     return np.negative(x)
@@ -26,6 +32,7 @@ def negative(x: Array, /) -> Array:
     gradients=(lambda g, out, x: g,),
     samples=unary(),
     linear=True,
+    integers=True,
     numpy=(np.positive, np.conjugate, np.copy),
 )
 def copy(x: Array, /) -> Array:
@@ -36,6 +43,7 @@ def copy(x: Array, /) -> Array:
 @op(
     gradients=(lambda g, out, x: g * sign(x),),
     samples=unary(avoid=(0.0,), scales=(1.0,)),
+    integers=True,
     numpy=(np.abs, np.fabs),
 )
 def abs(x: Array, /) -> Array:
@@ -43,7 +51,7 @@ def abs(x: Array, /) -> Array:
     return np.abs(x)
 
 
-@op(gradients=(lambda g, out, x: 2.0 * g * x,), samples=unary(), numpy=np.square)
+@op(gradients=(lambda g, out, x: 2.0 * g * x,), samples=unary(), integers=True, numpy=np.square)
 def square(x: Array, /) -> Array:
     """x^2."""
     return np.square(x)
@@ -253,31 +261,31 @@ def _zero(g: Tensor, out: Tensor, x: Tensor) -> None:
 _between_integers = unary(-1.8, 1.8, avoid=(-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), scales=(1.0,))
 
 
-@op(gradients=(_zero,), samples=_between_integers, numpy=np.sign)
+@op(gradients=(_zero,), samples=_between_integers, integers=True, numpy=np.sign)
 def sign(x: Array, /) -> Array:
     """-1, 0 or 1: gradient zero."""
     return np.sign(x)
 
 
-@op(gradients=(_zero,), samples=_between_integers, numpy=np.floor)
+@op(gradients=(_zero,), samples=_between_integers, integers=True, numpy=np.floor)
 def floor(x: Array, /) -> Array:
     """The largest integer not above x: gradient zero."""
-    return np.floor(x)
+    return np.floor(x) if x.dtype.kind == "f" else x.copy()
 
 
-@op(gradients=(_zero,), samples=_between_integers, numpy=np.ceil)
+@op(gradients=(_zero,), samples=_between_integers, integers=True, numpy=np.ceil)
 def ceil(x: Array, /) -> Array:
     """The smallest integer not below x: gradient zero."""
-    return np.ceil(x)
+    return np.ceil(x) if x.dtype.kind == "f" else x.copy()
 
 
-@op(gradients=(_zero,), samples=_between_integers, numpy=np.rint)
+@op(gradients=(_zero,), samples=_between_integers, integers=True, numpy=np.rint)
 def rint(x: Array, /) -> Array:
     """The nearest integer, halves to even: gradient zero."""
-    return np.rint(x)
+    return np.rint(x) if x.dtype.kind == "f" else x.copy()
 
 
-@op(gradients=(_zero,), samples=_between_integers, numpy=np.trunc)
+@op(gradients=(_zero,), samples=_between_integers, integers=True, numpy=np.trunc)
 def trunc(x: Array, /) -> Array:
     """x without its fraction: gradient zero."""
-    return np.trunc(x)
+    return np.trunc(x) if x.dtype.kind == "f" else x.copy()

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..promotion import total_dtype
 from ..registry import composite, op
 from ..samples import Generator, Sample, between
 from ..tensor import Tensor, as_tensor
-from .axes import one_axis
+from .axes import axis_index, one_axis
 
 Array = np.ndarray
 
@@ -40,6 +41,7 @@ def _getitem_samples(rng: Generator) -> Iterator[Sample]:
     gradients=(lambda g, out, x, index: scatter(g, index=index, shape=x.shape),),
     samples=_getitem_samples,
     linear=True,
+    integers=True,
 )
 def getitem(x: Array, /, index: Any) -> Array:
     """x[index], with NumPy's basic and advanced indexing."""
@@ -62,13 +64,15 @@ def _is_basic(index: Any) -> bool:
     gradients=(lambda g, out, x, index, shape: g[index],),
     samples=_scatter_samples,
     linear=True,
+    integers=True,
 )
 def scatter(x: Array, /, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with x added at `index`; positions that repeat add up."""
-    out = np.zeros(shape, x.dtype)
     if _is_basic(index):
+        out = np.zeros(shape, x.dtype)
         out[index] = x
     else:
+        out = np.zeros(shape, total_dtype(x))
         np.add.at(out, index, x)
     return out
 
@@ -82,16 +86,22 @@ def _along_samples(rng: Generator) -> Iterator[Sample]:
             yield Sample(_any(rng, shape), rng.integers(0, shape[axis], taken), axis=axis)
 
 
+def _one_given_axis(x: Tensor, *_: Tensor, axis: Any, **settings: Any) -> dict[str, Any]:
+    return {"axis": axis_index(axis, x.ndim), **settings}
+
+
 @op(
     gradients=(
         lambda g, out, x, i, axis: scatter_along_axis(g, i, axis=axis, length=x.shape[axis]),
         None,
     ),
     samples=_along_samples,
+    resolve=_one_given_axis,
     linear=True,
+    integers=True,
     numpy=np.take_along_axis,
 )
-def take_along_axis(x: Array, indices: Array, /, axis: int) -> Array:
+def take_along_axis(x: Array, indices: Array, /, axis: int = -1) -> Array:
     """For each position along the other axes, the elements of x at `indices` along `axis`."""
     return np.take_along_axis(x, indices, axis)
 
@@ -107,12 +117,13 @@ def _scatter_along_samples(rng: Generator) -> Iterator[Sample]:
     gradients=(lambda g, out, x, i, axis, length: take_along_axis(g, i, axis=axis), None),
     samples=_scatter_along_samples,
     linear=True,
+    integers=True,
 )
 def scatter_along_axis(x: Array, indices: Array, /, axis: int, length: int) -> Array:
     """Zeros of `length` along `axis` with x added at `indices`; undoes `take_along_axis`."""
     shape = list(x.shape)
     shape[axis] = length
-    out = np.zeros(shape, x.dtype)
+    out = np.zeros(shape, total_dtype(x))
     grid = list(np.ogrid[tuple(slice(n) for n in x.shape)])
     grid[axis] = indices
     np.add.at(out, tuple(grid), x)
@@ -148,6 +159,7 @@ def _take_samples(rng: Generator) -> Iterator[Sample]:
     samples=_take_samples,
     resolve=lambda x, indices, *, axis: one_axis(x, axis=axis),
     linear=True,
+    integers=True,
     numpy=np.take,
 )
 def take(x: Array, indices: Array, /, axis: int | None = None) -> Array:
@@ -176,10 +188,11 @@ def _scatter_slices_samples(rng: Generator) -> Iterator[Sample]:
     gradients=(lambda g, out, x, i, axis, length: take(g, i, axis=axis), None),
     samples=_scatter_slices_samples,
     linear=True,
+    integers=True,
 )
 def scatter_slices(x: Array, indices: Array, /, axis: int, length: int) -> Array:
     """Zeros of `length` along `axis` with slices of x added at `indices`; undoes `take`."""
-    out = np.zeros((*x.shape[:axis], length, *x.shape[axis + indices.ndim :]), x.dtype)
+    out = np.zeros((*x.shape[:axis], length, *x.shape[axis + indices.ndim :]), total_dtype(x))
     index: Any = (*(slice(None),) * axis, indices)
     np.add.at(out, index, x)
     return out

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..promotion import as_floats, total_dtype
 from ..registry import composite, op
 from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from ..tensor import Tensor, as_tensor
@@ -112,7 +113,7 @@ def batch_norm(
     Raises:
         ShapeError: gamma or beta do not fit the channels.
     """
-    x = as_tensor(x)
+    x = as_floats("batch_norm", x)
     channels = (axis_index(axis, x.ndim),)
     others = tuple(i for i in range(x.ndim) if i not in channels)
     return _affine(normalize(x, others, epsilon), gamma, beta, channels, "batch_norm")
@@ -139,7 +140,8 @@ def batch_norm_inference(
     Raises:
         ShapeError: a parameter does not fit the channels.
     """
-    x, name = as_tensor(x), "batch_norm_inference"
+    name = "batch_norm_inference"
+    x = as_floats(name, x)
     channels = (axis_index(axis, x.ndim),)
     mean = _along(mean, x, channels, f"{name}: expected mean")
     variance = _along(variance, x, channels, f"{name}: expected variance")
@@ -171,7 +173,7 @@ def layer_norm(
     Raises:
         ShapeError: gamma or beta do not fit the axes.
     """
-    x = as_tensor(x)
+    x = as_floats("layer_norm", x)
     axes = axis_tuple(axis, x.ndim)
     return _affine(normalize(x, axes, epsilon), gamma, beta, axes, "layer_norm")
 
@@ -209,7 +211,7 @@ def group_norm(
     Raises:
         ShapeError: the channels do not divide into the groups, or gamma or beta do not fit them.
     """
-    x = as_tensor(x)
+    x = as_floats("group_norm", x)
     axis = axis_index(axis, x.ndim)
     channels = x.shape[axis]
     if groups < 1 or channels % groups:
@@ -242,7 +244,7 @@ def rms_norm(x: Any, scale: Any = None, axis: Any = -1, epsilon: float = 1e-6) -
     Raises:
         ShapeError: scale does not fit the axes.
     """
-    x = as_tensor(x)
+    x = as_floats("rms_norm", x)
     axes = axis_tuple(axis, x.ndim)
     out = x / sqrt(mean(square(x), axis=axes, keepdims=True) + epsilon)
     scale = _along(scale, x, axes, "rms_norm: expected scale")
@@ -260,10 +262,11 @@ def rms_norm(x: Any, scale: Any = None, axis: Any = -1, epsilon: float = 1e-6) -
         repeats=2,
     ),
     linear=True,
+    integers=True,
 )
 def window_sum(x: Array, /, radius: int) -> Array:
     """For each position of the last axis, the sum of the elements at most `radius` away."""
-    out = np.array(x)
+    out = x.astype(total_dtype(x))
     for distance in range(1, min(radius, x.shape[-1] - 1) + 1):
         out[..., distance:] += x[..., :-distance]
         out[..., :-distance] += x[..., distance:]
@@ -294,7 +297,7 @@ def local_response_norm(
         n: how many neighbouring channels count, the channel itself among them.
         k, alpha, beta: as in the formula.
     """
-    x = as_tensor(x)
+    x = as_floats("local_response_norm", x)
     if n < 1:
         raise ValueError(f"local_response_norm: n must be at least 1, received {n}.")
     return x * (alpha * window_sum(square(x), n // 2) + k) ** -beta

@@ -83,9 +83,16 @@ def spread_under(gradient: Array, ranges: Ranges, input_size: Sizes) -> Array:
     return x
 
 
+def _numbers(x: Array) -> Array:
+    """Contiguous, in a dtype that kernels which only compare and move are compiled for."""
+    if x.dtype.kind == "f":
+        return floats(x)[0]
+    return np.ascontiguousarray(x, np.uint64 if x.dtype == np.uint64 else np.int64)
+
+
 def argmax_under(x: Array, ranges: Ranges) -> Array:
     """The position of the maximum of every window."""
-    (x,) = floats(x)
+    x = _numbers(x)
     small = math.prod(x.shape[1:-1]) < 2**31
     index = _outputs(x, ranges, np.int32 if small else np.int64)
     kernels.pooling.argmax(volumes(x), volumes(index), *ranges)
@@ -246,6 +253,7 @@ def _check_positions(valid: bool, input_size: Sizes) -> None:
     samples=_position_samples(scatters=False),
     resolve=_resolve_gather,
     linear=True,
+    integers=True,
 )
 def gather_positions(x: Array, index: Array, /) -> Array:
     """The pixels at the given positions, each channel its own: ``x[n, i[n, o, c], c]``.
@@ -260,10 +268,10 @@ def gather_positions(x: Array, index: Array, /) -> Array:
     Raises:
         IndexError: a position outside the image.
     """
-    (x,) = floats(x)
-    y = np.empty(index.shape, x.dtype)
-    _check_positions(kernels.pooling.gather(_flat(x), _flat(index), _flat(y)), x.shape[1:-1])
-    return y
+    numbers = _numbers(x)
+    y = np.empty(index.shape, numbers.dtype)
+    _check_positions(kernels.pooling.gather(_flat(numbers), _flat(index), _flat(y)), x.shape[1:-1])
+    return y.astype(x.dtype, copy=False)
 
 
 def _resolve_scatter(gradient: Tensor, index: Tensor, input_size: Any) -> dict[str, Any]:
@@ -282,6 +290,7 @@ def _resolve_scatter(gradient: Tensor, index: Tensor, input_size: Any) -> dict[s
     samples=_position_samples(scatters=True),
     resolve=_resolve_scatter,
     linear=True,
+    integers=True,
 )
 def scatter_positions(values: Array, index: Array, /, input_size: Any) -> Array:
     """Images that are zero but for the values added at the given positions.
@@ -297,7 +306,7 @@ def scatter_positions(values: Array, index: Array, /, input_size: Any) -> Array:
     Raises:
         IndexError: a position outside the image.
     """
-    (values,) = floats(values)
+    values = _numbers(values)
     x = np.zeros((len(values), *input_size, values.shape[-1]), values.dtype)
     _check_positions(kernels.pooling.scatter(_flat(values), _flat(index), _flat(x)), input_size)
     return x

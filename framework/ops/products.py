@@ -83,6 +83,7 @@ def _matmul_samples(rng: Generator) -> Iterator[Sample]:
     resolve=_check_matmul,
     broadcasts=True,
     linear=True,
+    integers=True,
     numpy=np.matmul,
 )
 def matmul(x: Array, y: Array, /) -> Array:
@@ -219,7 +220,7 @@ _EINSUMS = [
 
 @composite(
     samples=calls(*((*shapes, {"subscripts": text}) for text, *shapes in _EINSUMS), repeats=2),
-    numpy=np.einsum,
+    numpy={np.einsum: {"optimize": (True, "greedy", "optimal")}},
 )
 def einsum(*operands: Any, subscripts: str = "") -> Tensor:
     """Einstein's summation: ``einsum("ij,jk->ik", x, y)``.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..promotion import beside
 from ..registry import composite, op
 from ..samples import calls, distinct
-from ..tape import NUMPY
 from ..tensor import Tensor, as_tensor
 from .arithmetic import where
 from .axes import axis_index, axis_tuple, shape_tuple
@@ -66,6 +66,7 @@ def _resolve_roll(x: Tensor, *, shift: Any, axis: Any) -> dict[str, Any]:
     ),
     resolve=_resolve_roll,
     linear=True,
+    integers=True,
     numpy=np.roll,
 )  # fmt: skip
 def roll(x: Array, /, shift: Any, axis: Any = None) -> Array:
@@ -181,6 +182,8 @@ def _unpad(
     ),
     resolve=_resolve_pad,
     linear=True,
+    integers=True,
+    numpy={np.pad: {"constant_values": "constant_value"}},
 )  # fmt: skip
 def pad(x: Array, /, pad_width: Any, mode: Any = "constant", constant_value: float = 0.0) -> Array:
     """Surrounded by a constant, or by its own elements.
@@ -192,13 +195,12 @@ def pad(x: Array, /, pad_width: Any, mode: Any = "constant", constant_value: flo
         constant_value: what ``"constant"`` pads with.
     """
     if mode == "constant":
+        x, *numbers = beside("pad", x, *np.ravel(constant_value))
+        if x.dtype.kind != "f":
+            x = x.astype(np.result_type(x, *numbers))  # a bool beside 7 is an integer
+            np.array(numbers, x.dtype)  # refuses what NumPy would wrap around, 300 as a uint8
         return np.pad(x, pad_width, constant_values=constant_value)
     return np.pad(x, pad_width, mode)
-
-
-NUMPY[np.pad] = lambda x, pad_width, mode="constant", constant_values=0.0: pad(
-    x, pad_width, mode, constant_values
-)
 
 
 def _at_least_a_matrix(x: Any, name: str) -> Tensor:
@@ -227,14 +229,14 @@ _matrices = calls(
 def triu(x: Any, k: int = 0) -> Tensor:
     """Matrices with zeros below the k-th diagonal."""
     x = _at_least_a_matrix(x, "triu")
-    return where(_at_or_below(x, k - 1), 0, x)
+    return where(_at_or_below(x, k - 1), np.zeros((), x.dtype), x)
 
 
 @composite(samples=_matrices, numpy=np.tril)
 def tril(x: Any, k: int = 0) -> Tensor:
     """Matrices with zeros above the k-th diagonal."""
     x = _at_least_a_matrix(x, "tril")
-    return where(_at_or_below(x, k), x, 0)
+    return where(_at_or_below(x, k), x, np.zeros((), x.dtype))
 
 
 def _diagonal_index(rows: int, columns: int, offset: int) -> tuple[Array, Array]:
@@ -282,14 +284,15 @@ def diag(x: Any, k: int = 0) -> Tensor:
     if x.ndim != 1:
         raise ShapeError(f"diag: expected a vector or a matrix, received shape {x.shape}.")
     size = len(x) + abs(k)
-    return scatter(x, index=_diagonal_index(size, size, k), shape=(size, size))
+    out = scatter(x, index=_diagonal_index(size, size, k), shape=(size, size))
+    return out.astype(x.dtype)  # of integers too: nothing was added up
 
 
 @composite(
     samples=calls(
         *((shape, {"axis": axis}) for shape, axis in _SHAPES_AND_AXES if shape), draw=distinct
     ),
-    numpy=np.sort,
+    numpy={np.sort: {"kind": ("quicksort", "heapsort", "mergesort", "stable"), "stable": (True,)}},
 )
 def sort(x: Any, axis: int | None = -1) -> Tensor:
     """In ascending order along an axis or (None) flattened, NaN last.

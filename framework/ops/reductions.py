@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import composite, op
+from ..registry import answers, composite, op
 from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
-from ..tape import NUMPY
 from ..tensor import Tensor, as_tensor
 from .arithmetic import where
 from .axes import axis_tuple, many_axes, one_axis
@@ -76,6 +75,7 @@ def nonempty_axes(name: str) -> Callable[..., dict[str, Any]]:
     samples=reductions(),
     resolve=many_axes,
     linear=True,
+    integers=True,
     numpy=np.sum,
 )
 def sum(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
@@ -111,7 +111,7 @@ def _deviation(x: Tensor, axis: Axes) -> Tensor:
     ),
     samples=lambda rng: _spread_samples(rng, between(-2, 2)),
     resolve=nonempty_axes("var"),
-    numpy=np.var,
+    numpy={np.var: {"correction": "ddof"}},
 )
 def var(x: Array, /, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Array:
     """The variance: mean squared deviation, over n - ddof."""
@@ -168,6 +168,7 @@ def norm(x: Array, /, ord: Any = 2, axis: Any = None, keepdims: bool = False) ->
     return top if keepdims else np.squeeze(top, axis=axis)
 
 
+@answers({np.linalg.norm: {}})
 def _numpy_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
     """np.linalg.norm, which means a matrix norm when it is given an order and two axes."""
     vector = ord is None or (as_tensor(x).ndim if axis is None else np.size(axis)) == 1
@@ -179,12 +180,9 @@ def _numpy_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = Fals
     return norm(x, ord, axis, keepdims)
 
 
-NUMPY[np.linalg.norm] = _numpy_norm
-
-
 @composite(
     samples=lambda rng: _spread_samples(rng, lambda rng, shape: 5 * distinct(rng, shape)),
-    numpy=np.std,
+    numpy={np.std: {"correction": "ddof"}},
 )
 def std(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation, over n - ddof; its gradient is taken as 0 where it is 0."""
@@ -203,6 +201,7 @@ def _shared_among_ties(g: Tensor, out: Tensor, x: Tensor, axis: Axes, keepdims: 
     gradients=(_shared_among_ties,),
     samples=reductions(distinct, empty=False),
     resolve=nonempty_axes("max"),
+    integers=True,
     numpy=(np.max, np.amax),
 )
 def max(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
@@ -214,6 +213,7 @@ def max(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
     gradients=(_shared_among_ties,),
     samples=reductions(distinct, empty=False),
     resolve=nonempty_axes("min"),
+    integers=True,
     numpy=(np.min, np.amin),
 )
 def min(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
@@ -294,6 +294,7 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     ),
     resolve=one_axis,
     linear=True,
+    integers=True,
     numpy=np.cumsum,
 )  # fmt: skip
 def cumsum(x: Array, /, axis: int | None = None, reverse: bool = False) -> Array:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..promotion import as_floats
 from ..registry import composite
 from ..samples import calls
-from ..tensor import Tensor, as_tensor
+from ..tensor import Tensor
 from .axes import shape_tuple
 from .indexing import take
 from .products import matmul
@@ -82,8 +83,7 @@ def _checked(
     x: Any, size: Any, interpolation: str, name: str, what: str
 ) -> tuple[Tensor, tuple[int, int]]:
     """The images, floating, and the size as two numbers."""
-    x = as_tensor(x)
-    x = x if x.dtype.kind == "f" else x.astype("float32")
+    x = as_floats(name, x)
     if interpolation not in _INTERPOLATIONS:
         raise ValueError(
             f"{name}: interpolation must be one of {', '.join(_INTERPOLATIONS)}, received "

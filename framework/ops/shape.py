@@ -55,6 +55,7 @@ def _resolve_reshape(x: Tensor, *, shape: Any) -> dict[str, Any]:
     ),
     resolve=_resolve_reshape,
     linear=True,
+    integers=True,
     numpy=np.reshape,
 )
 def reshape(x: Array, /, shape: tuple[int, ...]) -> Array:
@@ -93,6 +94,7 @@ def _resolve_transpose(x: Tensor, *, axes: Any) -> dict[str, Any]:
     ),
     resolve=_resolve_transpose,
     linear=True,
+    integers=True,
     numpy=np.transpose,
 )
 def transpose(x: Array, /, axes: Sequence[int] | None = None) -> Array:
@@ -122,6 +124,7 @@ _BROADCASTS = [
     samples=calls(*((a, {"shape": b}) for a, b in _BROADCASTS)),
     resolve=_resolve_broadcast,
     linear=True,
+    integers=True,
     numpy=np.broadcast_to,
 )
 def broadcast_to(x: Array, /, shape: tuple[int, ...]) -> Array:
@@ -142,6 +145,7 @@ def _resolve_sum_to(x: Tensor, *, shape: Any) -> dict[str, Any]:
     samples=calls(*((b, {"shape": a}) for a, b in _BROADCASTS)),
     resolve=_resolve_sum_to,
     linear=True,
+    integers=True,
 )
 def sum_to(x: Array, /, shape: tuple[int, ...]) -> Array:
     """Summed over the axes along which `shape` would broadcast to x; undoes `broadcast_to`."""
@@ -183,6 +187,7 @@ def _part_of_concatenation(i: int, g: Tensor, out: Tensor, *xs: Tensor, axis: in
     ),
     resolve=_resolve_concatenate,
     linear=True,
+    integers=True,
     numpy=np.concatenate,
 )
 def concatenate(*xs: Array, axis: int = 0) -> Array:
@@ -391,6 +396,7 @@ def _resolve_astype(x: Tensor, *, dtype: Any) -> dict[str, Any]:
     samples=unary(dtype=("float64",)),
     resolve=_resolve_astype,
     linear=True,
+    integers=True,
 )
 def astype(x: Array, /, dtype: Any) -> Array:
     """Converted to another dtype; the gradient is converted back."""
