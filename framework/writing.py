@@ -18,7 +18,7 @@ except ImportError:  # Windows, which lets nobody delete a file that is open
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[BinaryIO]:
     """A new file to write to, which takes the place of `path` at once when all of it is on disk.
 
     Until then, and after an error, `path` is what it was. What a killed process left behind is
@@ -26,6 +26,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Args:
         path: of the file, in a folder that exists; a link leads to the file it names.
+        mode: the permissions of a file that was not there, but for those that the process withholds
+            from all files (its umask).
 
     Raises:
         OSError: the folder does not exist, or cannot be written.
@@ -34,7 +36,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if not target.parent.is_dir():
         raise FileNotFoundError(f"Cannot write {os.fspath(path)!r}: its folder does not exist.")
     sweep(target)
-    file, temporary = _locked(target)
+    file, temporary = _locked(target, mode)
     try:
         with file:
             yield file
@@ -59,16 +61,18 @@ def sweep(target: Path) -> None:
     """Remove what killed processes left behind when they wrote this file."""
     for path in target.parent.glob(f".{escape(target.name)}.*.tmp"):
         # An error means that somebody is writing it, or has removed it meanwhile.
-        with suppress(OSError), open(path, "rb") as file:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # a pipe of that name would wait
+        with suppress(OSError), open(os.open(path, flags), "rb") as file:
             _lock(file)
             path.unlink()
 
 
-def _locked(target: Path) -> tuple[BinaryIO, Path]:
+def _locked(target: Path, mode: int) -> tuple[BinaryIO, Path]:
     """A file of its own beside the target, locked as long as it is open."""
     while True:
         path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        file = open(path, "xb")  # noqa: SIM115 (the caller closes it)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        file = open(os.open(path, flags, mode), "wb")  # noqa: SIM115 (the caller closes it)
         with suppress(OSError):  # some file systems know no locks: nothing is removed there
             _lock(file)
         if os.fstat(file.fileno()).st_nlink:  # nobody took it for left behind before it was locked

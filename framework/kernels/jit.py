@@ -8,10 +8,15 @@ plain Python, which is how they are debugged and their coverage is measured.
 from __future__ import annotations
 
 import functools
+import os
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+
+from .trust import distrusted
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -32,7 +37,7 @@ def njit(function: Kernel | None = None, *, reorder: bool = False) -> Any:
         numba.njit, nogil=True, error_model="numpy", fastmath=set(REORDER) if reorder else False
     )
     # A cached kernel would have been compiled without the bounds checks that were asked for.
-    if getattr(numba.config, "BOUNDSCHECK", None):
+    if getattr(numba.config, "BOUNDSCHECK", None) or not _cached():
         return compiled(function)
     try:
         kernel = compiled(cache=True)(function)
@@ -40,6 +45,17 @@ def njit(function: Kernel | None = None, *, reorder: bool = False) -> Any:
         return compiled(function)
     _forgive(getattr(kernel, "_cache", None))
     return kernel
+
+
+@functools.cache
+def _cached() -> bool:
+    """Whether Numba's files can be trusted, which are pickles. By default they are in the
+    ``__pycache__`` of this package: who can write there can write our code, too."""
+    chosen = getattr(numba.config, "CACHE_DIR", "")
+    why = distrusted(Path(os.path.realpath(chosen))) if chosen else None
+    if why is not None:
+        warnings.warn(f"gradtape does not use $NUMBA_CACHE_DIR: {why}.", stacklevel=2)
+    return why is None
 
 
 def _forgive(cache: Any) -> None:

@@ -2,8 +2,9 @@
 
 A file holds a checksum, the name of the kernel's symbol, those of the functions that it calls, and
 the code. What a kernel depends on (its own code, all kernel sources, the compiler, the machine) is
-digested into the file's name, so an outdated file is never found. A file that is damaged counts as
-absent; a folder that cannot be written to costs a compilation in every process.
+digested into the file's name, so an outdated file is never found. A file that is damaged, or that
+anybody else could have written, counts as absent (see `trust`); where there is no place for files
+that costs a compilation in every process.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ import hashlib
 import os
 import shutil
 import sys
-import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
 import llvmlite
 import llvmlite.binding as llvm
 
+from ..writing import replacing
+from .elf import holds
+from .trust import distrusted, make_folder, read_trusted
+
 _MAGIC = b"gradtape kernel 2\n"
 _DIGEST = hashlib.sha256().digest_size
 #: Generations of kernels (other sources, compilers, machines) that are kept.
 KEPT = 8
+#: Bytes of a file; the largest kernels have a hundredth of it.
+_LARGEST = 4 << 20
 
 #: Engines own the code of the kernels they link, so they live as long as the process.
 _engines: list[Any] = []
@@ -70,6 +77,24 @@ def identity(function: Any) -> str:
     return f"{function.__module__}.{function.__qualname__} {facts} {held}"
 
 
+def _trusted(compiler: str) -> list[Path]:
+    """The folders of this generation that nobody else can write to, the best first."""
+    places = [Path(os.path.realpath(f / generation(compiler))) for f in _folders()]
+    reasons = {place: distrusted(place) for place in places}
+    found = [place for place, why in reasons.items() if why is None]
+    if not found:
+        _say_once("; ".join(filter(None, reasons.values())))
+    return found
+
+
+@functools.cache
+def _say_once(why: str) -> None:
+    warnings.warn(
+        f"gradtape keeps no compiled kernels, so it compiles them in every process: {why}.",
+        stacklevel=2,
+    )
+
+
 def _folders() -> list[Path]:
     """Where files may be, the best place first: Numba's rules, with a folder of our own."""
     if chosen := os.environ.get("NUMBA_CACHE_DIR"):
@@ -85,17 +110,16 @@ def _folders() -> list[Path]:
 
 def load(key: str, compiler: str) -> int | None:
     """The address of a kernel that was saved under this key, or None."""
-    for folder in _folders():
-        try:
-            content = (folder / generation(compiler) / key).read_bytes()
-        except OSError:
+    for folder in _trusted(compiler):
+        content = read_trusted(folder / key, _LARGEST)
+        if content is None:
             continue
         found = _checked(content)
         if found is None:
             continue
         symbol, called, code = found
         if all([llvm.address_of_symbol(name) for name in called]):  # LLVM would end the process
-            return _link(symbol, code)
+            return _link(symbol, code) or None
     return None
 
 
@@ -111,9 +135,9 @@ def save(key: str, compiler: str, symbol: str, called: list[str], code: bytes) -
     """
     body = b"\n".join([symbol.encode(), " ".join(called).encode(), code])
     content = _MAGIC + hashlib.sha256(body).digest() + body
-    for folder in _folders():
+    for folder in _trusted(compiler):
         with contextlib.suppress(OSError):
-            _write(folder / generation(compiler), key, content)
+            _write(folder, key, content)
             return True
     return False
 
@@ -124,8 +148,12 @@ def _checked(content: bytes) -> tuple[str, list[str], bytes] | None:
     body = content[start:]
     if content[:start] != _MAGIC + hashlib.sha256(body).digest():
         return None
-    symbol, called, code = body.split(b"\n", 2)
-    return symbol.decode(), called.decode().split(), code
+    try:
+        name, names, code = body.split(b"\n", 2)
+        symbol, called = name.decode(), names.decode().split()
+    except ValueError:
+        return None
+    return (symbol, called, code) if holds(code, symbol, called) else None
 
 
 def _link(symbol: str, code: bytes) -> int:
@@ -138,18 +166,13 @@ def _link(symbol: str, code: bytes) -> int:
 
 
 def _write(folder: Path, key: str, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
+    """Write a file as a whole or not at all, for this user alone."""
     if not folder.is_dir():
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         _drop_old(folder.parent)
-    handle, name = tempfile.mkstemp(dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, folder / key)
-    except BaseException:
-        os.unlink(name)
-        raise
+    (folder / key).unlink(missing_ok=True)  # or its permissions would be taken over
+    with replacing(folder / key, 0o600) as file:
+        file.write(content)
 
 
 def _drop_old(folder: Path) -> None:
