@@ -11,7 +11,7 @@ ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local
 	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
 	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
 
-.PHONY: help demo test benchmarks lint format types gradcheck gradients kernels parity keras-parity tutorials \
+.PHONY: help demo test benchmarks lint format types gradcheck gradients kernels kills parity keras-parity tutorials \
 	wheel wheel-check clean
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with b
 	NUMBA_DISABLE_JIT=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
 	NUMBA_BOUNDSCHECK=1 $(ALONE) $(PY) -m gradtape gradcheck $(ON_KERNELS) --thin 3
 	GRADTAPE_RANDOM_MODELS=200 $(ALONE) $(PY) -m pytest --numprocesses auto tests/test_program_random.py
+
+kills: $(VENV)/.plot  ## Kill trainings at 500 random moments and see whether they end with the same bits
+	$(ALONE) $(PY) tests/kills.py $(KILLS_ARGS)
 
 gradients: $(VENV)/.test  ## Write the proof of every gradient to docs/gradients.md
 	$(ALONE) $(PY) -m gradtape gradcheck --report docs/gradients.md

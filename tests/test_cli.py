@@ -135,8 +135,9 @@ def test_ctrl_c_keeps_what_was_learned(
 
     fit = gt.Sequential.fit
     monkeypatch.setattr(
-        gt.Sequential, "fit", lambda *args, **kw: fit(*args, callbacks=[Stop()], **kw)
-    )
+        gt.Sequential, "fit",
+        lambda *args, callbacks, **kw: fit(*args, callbacks=[*callbacks, Stop()], **kw),
+    )  # fmt: skip
     assert main([*QUICK, "--epochs", "5", "--out", "run"]) == 130
     assert len(history_of("run")["val_loss"]) == 1
     assert gt.models.load_model("run/model.npz").count_params() == 61_706

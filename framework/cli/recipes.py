@@ -124,22 +124,3 @@ def learning_rate(rate: float, schedule: str, steps: int) -> Any:
         return CosineDecay(rate, steps)
     warmup = max(1, round(_WARMUP * steps))
     return CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
-
-
-def augmented(model: Any, names: Sequence[str]) -> None:
-    """Let `fit` learn from changed images, while the model itself stays as it is."""
-    if not names:
-        return
-    from .. import Sequential, layers, no_grad, utils
-
-    chosen = [AUGMENTATIONS[name] for name in names]
-    change = Sequential([getattr(layers, kind)(**settings) for kind, settings in chosen])
-    learn = model.train_step
-
-    def train_step(data: Any) -> Any:
-        x, y, sample_weight = utils.unpack_x_y_sample_weight(data)
-        with no_grad():
-            changed = change(x, training=True).numpy()
-        return learn((changed, y, sample_weight))
-
-    model.train_step = train_step

@@ -5,61 +5,126 @@ from __future__ import annotations
 import json
 import platform
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..writing import write_text
 from .usage import UsageError
 
 RECIPE, HISTORY, MODEL, PICTURE = "recipe.json", "history.json", "model.npz", "summary.png"
+BACKUP = "backup"  # a folder that is there until the run is finished
 
 
-def new_folder(out: str | None, name: str) -> Path:
+def new_folder(out: str | Path | None, name: str, resume: bool = False) -> Path:
     """Make the folder of a run: `out`, or else the next free ``runs/name-1``, ``runs/name-2``, ...
+
+    Args:
+        resume: whether `out` may hold a run already.
 
     Raises:
         UsageError: `out` holds a run already, or the folder cannot be made.
     """
+    folder = _numbered(name) if out is None else Path(out)
+    if (folder / RECIPE).exists() and not resume:
+        raise UsageError(
+            f"{folder} holds a run already. Add --resume to go on with it, or choose another --out."
+        )
     try:
-        if out is not None:
-            folder = Path(out)
-            folder.mkdir(parents=True, exist_ok=True)
-            if (folder / RECIPE).exists():
-                raise UsageError(f"{folder} holds a run already. Choose another --out.")
-            return folder
-        number = 1
-        while True:
-            folder = Path("runs", f"{name}-{number}")
-            folder.parent.mkdir(exist_ok=True)
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return folder
+        folder.mkdir(parents=True, exist_ok=out is not None)
     except OSError as error:
+        if isinstance(error, FileExistsError) and out is None:  # somebody was faster
+            return new_folder(out, name)
         raise UsageError(f"Cannot write the run: {error}.") from error
+    return folder
+
+
+def begun_folder(out: str | None, name: str) -> Path:
+    """The folder of a run that may have begun: `out`, or else the last one that is in ``runs``."""
+    return _numbered(name, last=True) if out is None else Path(out)
+
+
+def _numbered(name: str, last: bool = False) -> Path:
+    """The first folder that is free, or the last that is not (the first, if all are free)."""
+    number = 1
+    while (Path("runs") / f"{name}-{number + last}").exists():
+        number += 1
+    return Path("runs") / f"{name}-{number}"
+
+
+def refuse_others(folder: Path, options: Mapping[str, Any]) -> None:
+    """Make sure that the run in a folder, if there is one, has these options.
+
+    Raises:
+        UsageError: it has others, or its recipe cannot be read.
+    """
+    if not (folder / RECIPE).exists():
+        return
+    recipe = read_recipe(folder)
+    begun, now = recipe["options"], json.loads(json.dumps(options))
+    for name in now:
+        if begun.get(name) != now[name]:
+            raise UsageError(
+                f"{folder} was begun with {_option(name, begun.get(name))}, received "
+                f"{_option(name, now[name])}. Take the same options to go on with --resume, or "
+                "another --out to start anew."
+            )
+    other = [f"{k} {v}" for k, v in recipe.get("versions", {}).items() if _versions().get(k) != v]
+    if other:
+        print(f"Note: this run was begun with {', '.join(other)}, so its bits may differ.")
+
+
+def _option(name: str, value: Any) -> str:
+    words = words_of(name, value)
+    return " ".join(words) if words else f"no --{name.replace('_', '-')}"
+
+
+def finish(folder: Path) -> None:
+    """Remove what only a run that is not finished needs."""
+    shutil.rmtree(folder / BACKUP, ignore_errors=True)
+
+
+def words_of(name: str, value: Any) -> list[str]:
+    """How an option is written on the command line; nothing where it is not given."""
+    if value is None:
+        return []
+    text = (",".join(value) or "none") if name == "augment" else str(value)
+    return [f"--{name.replace('_', '-')}", text] if name != "net" else [text]
+
+
+def is_finished(folder: Path, epochs: int) -> bool:
+    """Whether a folder holds all that a run of so many epochs leaves, and no more than that."""
+    if any((folder / BACKUP).glob("*.npz")) or not (folder / MODEL).exists():
+        return False
+    try:
+        return len(read_history(folder).get("loss", ())) == epochs
+    except (OSError, ValueError):
+        return False
 
 
 def write_recipe(folder: Path, command: Sequence[str], options: Mapping[str, Any]) -> None:
     """Write all that is needed to repeat the run: its command, options (the seed too), versions."""
+    recipe = {
+        "command": shlex.join(command),
+        "options": dict(options),
+        "versions": _versions(),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+    _write(folder / RECIPE, recipe)
+
+
+def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     from .. import __version__
 
-    versions = {
+    return {
         "gradtape": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba")},
     }
-    recipe = {
-        "command": shlex.join(command),
-        "options": dict(options),
-        "versions": versions,
-        "platform": f"{sys.platform} {platform.machine()}",
-    }
-    _write(folder / RECIPE, recipe)
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -78,10 +143,23 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     raise UsageError(f"{folder} holds no run of `gradtape train`: {RECIPE} cannot be read ({why}).")
 
 
+def read_history(folder: Path) -> dict[str, list[float]]:
+    """What `write_history` wrote.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is something else.
+    """
+    history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+    lists = isinstance(history, dict) and all(isinstance(v, list) for v in history.values())
+    if not lists:
+        raise ValueError(f"{folder / HISTORY} holds no history.")
+    return history
+
+
 def write_history(folder: Path, history: Mapping[str, Sequence[float]]) -> None:
     """Write the losses and metrics of every complete epoch, lists by name."""
     _write(folder / HISTORY, {name: [float(v) for v in values] for name, values in history.items()})
 
 
 def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import unknown_name
+from ..writing import replacing
 from . import recipes, record
 from .usage import UsageError
 
@@ -69,6 +70,15 @@ def add_parser(subparsers: Any) -> None:
     add("--limit", metavar="N", type=_count, help="use only the first N images of either part")
     add("--out", metavar="DIR", help="where to write (default: runs/NET-SET-NUMBER)")
     add("--no-picture", action="store_true", help="draw nothing")
+    add(
+        "--resume", action="store_true",
+        help="go on with the same run after it was interrupted or killed: from its last backup to "
+        "the same end, bit for bit; with no --out, the last one in runs/",
+    )  # fmt: skip
+    add(
+        "--backup-every", metavar="N", type=_count,
+        help="steps between two backups, which --resume needs (default: one after each epoch)",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -78,11 +88,20 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: an unknown net, data set or optimizer, or one that does not fit another.
     """
-    from .. import datasets, models, optimizers, utils
+    from .. import callbacks, datasets, models, optimizers, utils
+    from ..errors import FileError
+    from .augmenting import Augmentation
 
     asked(lambda: utils.set_random_seed(arguments.seed))
     recipe = recipes.recipe_for(arguments.net)
     options = _options(arguments, recipe, optimizers)
+    name = f"{arguments.net}-{arguments.data}"
+    if arguments.resume:
+        folder = record.begun_folder(arguments.out, name)
+        record.refuse_others(folder, options)
+        if record.is_finished(folder, options["epochs"]):
+            print(f"{folder} is finished: {_outcome(record.read_history(folder))}")
+            return 0
     train, test = (
         (images(x[: arguments.limit], recipe.smallest), y[: arguments.limit].reshape(-1))
         for x, y in asked(lambda: datasets.load(arguments.data))
@@ -98,9 +117,17 @@ def run(arguments: argparse.Namespace) -> int:
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    recipes.augmented(model, options["augment"])
-    folder = record.new_folder(arguments.out, f"{arguments.net}-{arguments.data}")
-    record.write_recipe(folder, _command(options), options)
+    out = folder if arguments.resume else arguments.out
+    folder = record.new_folder(out, name, arguments.resume)
+    if not (folder / record.RECIPE).exists():
+        record.write_recipe(folder, _command(options), options)
+    listeners: list[Any] = [
+        callbacks.BackupAndRestore(
+            folder / record.BACKUP, arguments.backup_every or "epoch", delete_checkpoint=False
+        )
+    ]
+    if options["augment"]:
+        listeners.append(Augmentation(options["augment"]))
 
     print(_plan(options, len(train[0]), len(test[0])))
     model.summary(batch_size=options["batch_size"])
@@ -111,7 +138,12 @@ def run(arguments: argparse.Namespace) -> int:
             batch_size=options["batch_size"],
             epochs=options["epochs"],
             validation_data=test,
+            callbacks=listeners,
         )
+    except FileError as error:
+        raise UsageError(
+            f"{error} Delete {folder / record.BACKUP} to start this run anew."
+        ) from error
     except KeyboardInterrupt:  # fit has said so, and has kept everything up to here
         code = INTERRUPTED
     history = model.history.history
@@ -124,6 +156,10 @@ def run(arguments: argparse.Namespace) -> int:
         if _draw(folder / record.PICTURE, title, model, history, *test, classes):
             written.append(record.PICTURE)
     print(f"Wrote {', '.join(written)} in {folder}{'' if folder.is_absolute() else '/'}")
+    if code == INTERRUPTED:
+        print("The same command with --resume goes on from the last backup.")
+        return code
+    record.finish(folder)
     if options["validation_split"]:
         print(f"The test set was not looked at: gradtape evaluate {folder}")
     return code
@@ -238,12 +274,8 @@ def images(x: np.ndarray, smallest: int) -> np.ndarray:
 
 def _command(options: dict[str, Any]) -> list[str]:
     """The command that repeats this run."""
-    words = ["gradtape", "train", options["net"]]
-    for name, value in options.items():
-        if name != "net" and value is not None:
-            text = (",".join(value) or "none") if name == "augment" else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return words
+    words = [word for name, value in options.items() for word in record.words_of(name, value)]
+    return ["gradtape", "train", *words]
 
 
 def _outcome(history: dict[str, list[float]]) -> str:
@@ -277,7 +309,8 @@ def _draw(
     right = float(np.mean(predicted == labels))
     title += f": {right:.1%} of {len(labels):,} held-out images correct"
     figure = plot.summary(title, history, _first_kernel(model), images, labels, predicted, classes)
-    figure.savefig(path)
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
     return True
 
 
