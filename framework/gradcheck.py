@@ -1,249 +1,458 @@
-"""Numerical proof of gradients: what the rules say against differences of the forward.
+"""`gradcheck`: the gradient of any function of tensors, a layer or a model, against differences.
 
-Order 1 compares the Jacobian of a function, entry by entry while it is small, by random
-projections when it is large. Order n + 1 does the same to the function's own pull-back
-``(x, u) -> u^T J(x)``, so one comparison serves every order. Differences are five-point central
-ones: their error falls with the fourth power of the step, and they are exact for anything
-multilinear at any step.
+It refuses what it cannot check. What it returns says how many numbers were compared, and what it
+raises says which entry is wrong and what the likely reason is. See `differences` for the method.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
-from .backward import run_backward
+from .diagnosis import bent, check_rules, narrowed, pinned, reason
+from .differences import (
+    RTOL,
+    Block,
+    GradientError,
+    Line,
+    Point,
+    UncheckedError,
+    argument_names,
+    compare,
+    orders,
+    relative_error,
+)
+from .errors import unknown_name
+from .precision import in_float64
 from .samples import STEP
-from .tape import OPS, enable_grad, no_grad
-from .tensor import Tensor, as_tensor, wrap
+from .tape import no_grad
+from .tensor import Tensor, wrap
+from .tree import is_structure, tree_map
 
-RTOL = 1e-6
-ATOL = 1e-8
-#: Jacobians of at most this many entries are compared entry by entry.
-FULL_JACOBIAN = 150
-PROJECTIONS = 2
+__all__ = ["Checked", "GradientError", "UncheckedError", "gradcheck"]
 
-#: Tensors in, tensors out: the form in which a function is checked.
-Function = Callable[[list[Tensor]], list[Tensor]]
-#: Lays the values of an array out in memory in another way.
-Layout = Callable[[np.ndarray], np.ndarray]
+#: What is left of the step where differences disagree, as a kink may lie within it.
+REFINED = (1.0, 0.1, 0.01, 0.001)
+#: Two calls of a function on the same numbers may differ by this, relatively.
+REPEATED = 1e-11
 
 
-class GradientError(AssertionError):
-    """A gradient rule disagrees with numerical differences."""
+class Checked(float):
+    """The worst relative error that `gradcheck` met, as a number.
 
-
-@dataclass
-class Finding:
-    """The worst disagreement met: ``|rule - difference| / (|difference| + ATOL / RTOL)``."""
-
-    error: float = 0.0
-    where: str = ""
-
-    def update(self, errors: np.ndarray, where: str) -> None:
-        """Take in relative errors; what is not a number counts as infinitely wrong."""
-        worst = float(np.max(np.where(np.isnan(errors), np.inf, errors), initial=0.0))
-        if worst > self.error:
-            self.error, self.where = worst, where
-
-
-def contiguous(array: np.ndarray) -> np.ndarray:
-    """The layout that changes nothing."""
-    return array
-
-
-def relative_error(rule: Any, difference: Any) -> np.ndarray:
-    """``|rule - difference| / (|difference| + ATOL / RTOL)``: up to RTOL they agree."""
-    return np.abs(rule - difference) / (np.abs(difference) + ATOL / RTOL)
-
-
-def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    parts = [a.reshape(-1) for a in arrays]
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-class Point:
-    """A function at one point, seen as a map from one flat vector to another.
-
-    Args:
-        function: of tensors.
-        arrays: its inputs.
-        moving: the positions of those that are differentiated; the others stay.
-        layout: how the moving ones lie in memory.
+    Attributes:
+        order: the highest order of derivative that was checked.
+        compared: for each input and variable, how many numbers of its derivatives were compared:
+            every entry of the Jacobian if it is small, else random projections.
+        unreached: those that the function does not depend on, by rules and differences alike.
+        states: variables in `wrt` that were left out, being no parameters: made with
+            ``trainable=False``, such as moving means.
     """
 
-    def __init__(
-        self,
-        function: Function,
-        arrays: Sequence[np.ndarray],
-        moving: list[int],
-        layout: Layout = contiguous,
-    ) -> None:
-        self.function = function
-        self.arrays = list(arrays)
-        self.moving = moving
-        self.layout = layout
-        self.x = flat([self.arrays[i] for i in moving])
+    order: int
+    compared: dict[str, int]
+    unreached: list[str]
+    states: list[str]
 
-    def _tensors(self, x: np.ndarray, requires_grad: bool) -> list[Tensor]:
-        tensors = [wrap(a) for a in self.arrays]
-        start = 0
-        for i in self.moving:
-            shape, size = self.arrays[i].shape, self.arrays[i].size
-            tensors[i] = wrap(self.layout(x[start : start + size].reshape(shape)))
-            tensors[i].requires_grad = requires_grad
-            start += size
-        return tensors
+    def __new__(
+        cls,
+        error: float,
+        order: int,
+        compared: dict[str, int],
+        unreached: list[str],
+        states: list[str],
+    ) -> Checked:
+        self = super().__new__(cls, error)
+        self.order, self.compared, self.unreached, self.states = order, compared, unreached, states
+        return self
 
-    def value(self, x: np.ndarray) -> np.ndarray:
-        with no_grad():
-            return flat([t.data for t in self.function(self._tensors(x, False))])
+    __str__ = float.__repr__
 
-    def difference(self, direction: np.ndarray, step: float) -> np.ndarray:
-        """The derivative along a direction, by a five-point central difference."""
-        near = self.value(self.x + step * direction) - self.value(self.x - step * direction)
-        far = self.value(self.x + 2 * step * direction) - self.value(self.x - 2 * step * direction)
-        return (8 * near - far) / (12 * step)
-
-    def tape(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The inputs that move, and the outputs, recorded."""
-        tensors = self._tensors(self.x.copy(), True)
-        return [tensors[i] for i in self.moving], self.function(tensors)
-
-
-def pull_back(inputs: list[Tensor], outputs: list[Tensor], cotangent: np.ndarray) -> np.ndarray:
-    """``cotangent^T J`` by the rules, flat, zero where an output does not depend on an input."""
-    parts, start = [], 0
-    for out in outputs:
-        parts.append(wrap(cotangent[start : start + out.size].reshape(out.shape)))
-        start += out.size
-    found = run_backward(outputs, parts, inputs, retain_graph=True)
-    return flat(
-        [np.zeros(x.shape) if g is None else g.data for x, g in zip(inputs, found, strict=True)]
-    )
-
-
-def compare(point: Point, step: float, rng: np.random.Generator, finding: Finding) -> None:
-    """Rules against differences at one point."""
-    inputs, outputs = point.tape()
-    n, m = point.x.size, sum(t.size for t in outputs)
-    if n * m == 0:
-        gradient = pull_back(inputs, outputs, np.zeros(m))
-        finding.update(np.abs(gradient), "zero-sized")
-    elif n * m <= FULL_JACOBIAN:
-        numerical = np.stack([point.difference(e, step) for e in np.eye(n)], axis=1)
-        by_rule = np.stack([pull_back(inputs, outputs, e) for e in np.eye(m)])
-        errors = relative_error(by_rule, numerical)
-        row, column = np.unravel_index(int(np.argmax(np.nan_to_num(errors, nan=np.inf))), (m, n))
-        finding.update(errors, f"d out[{row}] / d in[{column}]")
-    else:
-        for _ in range(PROJECTIONS):
-            direction = rng.uniform(-1, 1, n)
-            cotangent = rng.uniform(-1, 1, m)
-            by_rule = pull_back(inputs, outputs, cotangent) @ direction
-            numerical = cotangent @ point.difference(direction, step)
-            finding.update(np.asarray(relative_error(by_rule, numerical)), "a random projection")
-
-
-def pull_back_of(function: Function, inputs: int, moving: list[int]) -> Function:
-    """``(x..., u...) -> u^T J(x)``, differentiable: its check is one order higher."""
-
-    def pulled_back(tensors: list[Tensor]) -> list[Tensor]:
-        # Copies are taped but are no leaves of the caller, and give each input an identity here.
-        x = [OPS["copy"](t) if i in moving else t for i, t in enumerate(tensors[:inputs])]
-        taped = [x[i] if x[i].requires_grad else _leaf(x[i]) for i in moving]
-        for i, t in zip(moving, taped, strict=True):
-            x[i] = t
-        with enable_grad():
-            outputs = function(x)
-            found = run_backward(outputs, tensors[inputs:], taped, create_graph=True)
-        return [
-            wrap(np.zeros(t.shape, t.dtype)) if g is None else g
-            for t, g in zip(taped, found, strict=True)
-        ]
-
-    return pulled_back
-
-
-def _leaf(t: Tensor) -> Tensor:
-    leaf = t.detach()
-    leaf.requires_grad = True
-    return leaf
-
-
-def check_point(
-    function: Function,
-    arrays: Sequence[np.ndarray],
-    moving: list[int],
-    *,
-    order: int = 2,
-    step: float = STEP,
-    rng: np.random.Generator,
-    findings: dict[int, Finding] | None = None,
-    what: str = "",
-    layout: Layout = contiguous,
-) -> dict[int, Finding]:
-    """Check a function at one point at orders 1 to `order`; returns the worst finding of each."""
-    findings = {} if findings is None else findings
-    for current in range(1, order + 1):
-        finding = findings.setdefault(current, Finding())
-        before = finding.error
-        compare(Point(function, arrays, moving, layout), step, rng, finding)
-        if finding.error > before:
-            finding.where = f"{what}, {finding.where}" if what else finding.where
-        if current < order:
-            with no_grad():
-                outputs = function([wrap(a) for a in arrays])
-            cotangents = [rng.uniform(-1, 1, t.shape) for t in outputs]
-            function = pull_back_of(function, len(arrays), moving)
-            moving = [*moving, *range(len(arrays), len(arrays) + len(cotangents))]
-            arrays = [*arrays, *cotangents]
-    return findings
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{n} for {name}" for name, n in self.compared.items())
+        none = f"; no dependence on {', '.join(self.unreached)}" if self.unreached else ""
+        left = f"; left out, as not trainable: {', '.join(self.states)}" if self.states else ""
+        return (
+            f"<gradients agree to order {self.order}: worst relative error {float(self):.1e}; "
+            f"numbers compared: {counts}{none}{left}>"
+        )
 
 
 def gradcheck(
     fn: Callable[..., Any],
-    inputs: Any,
+    inputs: Any = (),
     *,
+    wrt: Any = None,
     order: int = 2,
     step: float = STEP,
     rtol: float = RTOL,
     seed: int = 0,
-) -> float:
-    """Prove the gradient of a function numerically, in float64.
+) -> Checked:
+    """Check the gradient of a function against numerical differences, in float64.
+
+    Everything is computed in float64, layers and their weights too; weights are as they were
+    afterwards. A function that cannot be checked is refused: one of integers, of nothing, with
+    other values at each call, at a kink.
 
     Args:
-        fn: takes tensors, returns a tensor or a list or tuple of tensors.
-        inputs: one array or tensor, or a list or tuple of them; floating ones are differentiated.
+        fn: takes tensors, returns a tensor or a nested list, tuple or dict of them; a layer or
+            model counts.
+        inputs: a list or tuple of its arguments, or its only one: arrays, tensors, numbers, or
+            nested lists, tuples and dicts of them.
+        wrt: what to differentiate by: names or positions of arguments, or tensors and variables
+            that `fn` uses, as in ``model.weights``; one or a list. Default: every input, and the
+            trainable weights if `fn` is a layer or a model. Inputs that are labels or indices
+            have to be left out here.
         order: the highest order of derivative to check.
-        step: the difference step, to be well below the distance to the next kink.
+        step: the difference step, of the order of the distance to the next kink at most.
         rtol: the largest relative error allowed.
         seed: of the random cotangents and directions.
 
     Returns:
-        The worst relative error.
+        The worst relative error, a float that also says what was compared (print its `repr`).
 
     Raises:
-        GradientError: an error above `rtol`; says at which order and entry.
+        GradientError: an error above `rtol`; says the order, the entry, both its values and the
+            likely reason. Also a rule that raises.
+        UncheckedError: there is nothing to compare, or comparing would prove nothing.
+        ValueError, TypeError: settings out of range, or what is no tensor or array.
     """
-    many = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    arrays = [as_tensor(x).data for x in many]
-    arrays = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
-    moving = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+    _check_settings(order, step, rtol)
+    if not callable(fn):
+        raise TypeError(
+            f"gradcheck takes a function, a layer or a model, received {type(fn).__name__}."
+        )
+    return _Check(fn, inputs, step, rtol, seed).run(wrt, order)
 
-    def function(tensors: list[Tensor]) -> list[Tensor]:
-        out = fn(*tensors)
-        return list(out) if isinstance(out, (list, tuple)) else [out]
 
-    rng = np.random.default_rng(seed)
-    findings = check_point(function, arrays, moving, order=order, step=step, rng=rng)
-    for current, finding in findings.items():
-        if finding.error > rtol:
-            raise GradientError(
-                f"Order-{current} gradient of {getattr(fn, '__name__', 'the function')} is wrong "
-                f"at {finding.where}: relative error {finding.error:.2e}, allowed {rtol:.0e}."
+def _check_settings(order: Any, step: Any, rtol: Any) -> None:
+    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
+        raise ValueError(f"order must be an integer of at least 1, received {order!r}.")
+    for name, value in (("step", step), ("rtol", rtol)):
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        if not number or not 0 < value < np.inf:
+            raise ValueError(f"{name} must be a positive number, received {value!r}.")
+
+
+def _named_leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every leaf of a structure with its name, as in ``x['images'][0]``."""
+    if not is_structure(value):
+        yield name, value
+        return
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from _named_leaves(item, f"{name}[{key!r}]")
+
+
+def _array(name: str, leaf: Any) -> np.ndarray:
+    """A copy of one input as an array: floats as float64, integers and bools as they are."""
+    array = leaf.data if isinstance(leaf, Tensor) else np.asarray(leaf)
+    if array.dtype.kind not in "fbiu":
+        raise TypeError(
+            f"gradcheck takes arrays, tensors and numbers, received {type(leaf).__name__} as "
+            f"{name}. Fix settings in a function: gradcheck(lambda x: fn(x, setting), x)."
+        )
+    return np.array(array, np.float64 if array.dtype.kind == "f" else None)
+
+
+@contextmanager
+def _unchanged(fn: Any) -> Iterator[None]:
+    """What a layer keeps (weights, moving means, counters) is put back afterwards."""
+    owned = [v for v in getattr(fn, "variables", ()) if isinstance(v, Tensor)]
+    before = [v.data.copy() for v in owned]
+    try:
+        yield
+    finally:
+        for variable, values in zip(owned, before, strict=True):
+            if variable.data.tobytes() != values.tobytes():
+                variable.assign(values)
+
+
+@contextmanager
+def _doubled(tensors: Sequence[Tensor]) -> Iterator[None]:
+    """These tensors in float64 and requiring a gradient, and afterwards with their own arrays."""
+    before = [(t.data, t.requires_grad) for t in tensors]
+    try:
+        for t in tensors:
+            t.data, t.requires_grad = t.data.astype(np.float64), True
+        yield
+    finally:
+        for t, (data, required) in zip(tensors, before, strict=True):
+            t.data, t.requires_grad = data, required
+
+
+class _Check:
+    """A function, the flat list of what it is differentiated by, and what has been found so far."""
+
+    def __init__(self, fn: Any, inputs: Any, step: float, rtol: float, seed: int) -> None:
+        self.fn, self.step, self.rtol = fn, step, rtol
+        self.name = getattr(fn, "name", None) or getattr(fn, "__name__", "the function")
+        self.rng = np.random.default_rng(seed)
+        self.args = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
+        self.arguments = argument_names(fn, len(self.args))
+        leaves = [
+            (argument, name, leaf)
+            for argument, value in zip(self.arguments, self.args, strict=True)
+            for name, leaf in _named_leaves(value, argument)
+        ]
+        self.owners = [argument for argument, _, _ in leaves]
+        self.names = [name for _, name, _ in leaves]
+        self.given = [leaf for _, _, leaf in leaves]
+        self.arrays = [_array(name, leaf) for _, name, leaf in leaves]
+        self.outputs: list[str] = []
+        self.error = 0.0
+        self.compared: dict[str, int] = {}
+        self.reached: set[str] = set()
+        self.states: list[str] = []
+
+    def run(self, wrt: Any, order: int) -> Checked:
+        """Check at every order up to this one."""
+        count = len(self.arrays)
+        with ExitStack() as until_the_end, np.errstate(all="ignore"):
+            if wrt is None:
+                self.refuse_integers(set(range(count)))
+            until_the_end.enter_context(_unchanged(self.fn))
+            with no_grad():
+                self.call([wrap(a.copy()) for a in self.arrays])  # builds what is not built yet
+            until_the_end.enter_context(_unchanged(self.fn))
+            moving, uses = self.chosen(wrt)
+            until_the_end.enter_context(_doubled(uses))
+            until_the_end.enter_context(in_float64())
+            held = dict(enumerate(uses, count))
+            first = Point(
+                lambda tensors: self.call(tensors[:count]),
+                [*self.arrays, *(t.data for t in uses)],
+                [*moving, *held],
+                held=held,
+                names=self.names,
+                outputs=self.outputs,
             )
-    return max((f.error for f in findings.values()), default=0.0)
+            self.check_calls(first)
+            for number, point in enumerate(orders(first, order, self.rng), 1):
+                self.check_order(first, point, number)
+                if not self.reached:
+                    raise UncheckedError(
+                        f"{self.name} depends on none of {', '.join(self.compared)}, neither by "
+                        "its rules nor by differences: there is no gradient to check."
+                    )
+        unreached = [name for name in self.compared if name not in self.reached]
+        return Checked(self.error, order, self.compared, unreached, self.states)
+
+    def call(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The function on the flat list of its inputs: the flat list of its outputs."""
+        following = iter(tensors)
+        out = self.fn(*(tree_map(lambda _: next(following), value) for value in self.args))
+        leaves = list(_named_leaves(out, "output"))
+        if not leaves or any(leaf is None or isinstance(leaf, str) for _, leaf in leaves):
+            raise TypeError(
+                f"{self.name} returned {out!r}; gradcheck needs a function that returns a tensor, "
+                "or a list, tuple or dict of tensors."
+            )
+        self.outputs = [name for name, _ in leaves]
+        outputs = [t if isinstance(t, Tensor) else wrap(np.asarray(t)) for _, t in leaves]
+        for name, t in zip(self.outputs, outputs, strict=True):
+            if t.dtype.kind != "f":
+                raise UncheckedError(
+                    f"{name} of {self.name} is of {t.dtype}: only floats have a gradient. Return "
+                    "the outputs that do, as in gradcheck(lambda x: fn(x)[0], x)."
+                )
+        return outputs
+
+    # What is differentiated
+
+    def chosen(self, wrt: Any) -> tuple[list[int], list[Tensor]]:
+        """The positions of the inputs to differentiate by, and the tensors that `fn` uses."""
+        weights = list(getattr(self.fn, "trainable_weights", ()))
+        if wrt is None:
+            moving, uses = set(range(len(self.arrays))), weights
+        else:
+            moving, uses = set(), []
+            for item in wrt if isinstance(wrt, (list, tuple)) else [wrt]:
+                positions, used = self.named(item, weights)
+                moving |= positions
+                uses += [t for t in used if not any(t is other for other in uses)]
+        self.refuse_integers(moving)
+        self.states = [t.path for t in uses if not getattr(t, "_learnable", True)]
+        uses = [t for t in uses if getattr(t, "_learnable", True)]
+        self.names += [getattr(t, "path", f"wrt[{i}]") for i, t in enumerate(uses)]
+        sizes = {self.names[i]: self.arrays[i].size for i in moving}
+        sizes |= {self.names[len(self.arrays) + i]: t.size for i, t in enumerate(uses)}
+        empty = [name for name, size in sizes.items() if not size]
+        if empty or not sizes:
+            what = f"{' and '.join(empty)} has no elements" if empty else "no input and no weight"
+            raise UncheckedError(
+                f"gradcheck of {self.name} would compare nothing: {what}. Pass inputs with "
+                "elements, or name the others in wrt. (Weights exist once a layer is built.)"
+            )
+        return sorted(moving), uses
+
+    def named(self, item: Any, weights: list[Any]) -> tuple[set[int], list[Tensor]]:
+        """What one element of `wrt` stands for."""
+        if isinstance(item, Tensor):
+            positions = {i for i, given in enumerate(self.given) if given is item}
+            if not positions and (item.dtype.kind != "f" or not item.is_leaf):
+                raise TypeError(
+                    f"wrt takes floating tensors and variables that were given, not computed; "
+                    f"received one of {item.dtype}"
+                    + ("." if item.is_leaf else f", the result of {item._node.op.name!r}.")
+                )
+            return positions, [] if positions else [item]
+        if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            if not -len(self.args) <= item < len(self.args):
+                raise ValueError(
+                    f"wrt={item} names no argument: {self.name} was given {len(self.args)}."
+                )
+            item = self.arguments[item]
+        if not isinstance(item, str):
+            raise TypeError(
+                "wrt takes names or positions of arguments, tensors, variables, or a list of "
+                f"them; received {item!r}."
+            )
+        positions = {i for i, owner in enumerate(self.owners) if item in (owner, self.names[i])}
+        used = [w for w in weights if item in (w.name, w.path)]
+        if not positions and not used:
+            known = [*self.owners, *self.names, *(w.path for w in weights)]
+            raise unknown_name("name in wrt", item, set(known))
+        return positions, used
+
+    def refuse_integers(self, moving: set[int]) -> None:
+        """Integers and bools have no derivative, and are not to be passed over in silence."""
+        whole = [i for i in sorted(moving) if self.arrays[i].dtype.kind != "f"]
+        if not whole:
+            return
+        name, dtype = self.names[whole[0]], self.arrays[whole[0]].dtype
+        instead: Any = [self.names[i] for i in sorted(moving) if i not in whole]
+        if hasattr(self.fn, "trainable_weights"):
+            instead = f"{self.name}.trainable_weights"
+        raise UncheckedError(
+            f"{name} is of {dtype}, which cannot be differentiated by. If it is data, pass it as "
+            f"floats: {name}.astype(float). If it holds labels, indices or a mask, say what to "
+            f"differentiate by instead with wrt{f'={instead}' if instead else ''}."
+        )
+
+    # Whether differences mean anything here
+
+    def check_calls(self, point: Point) -> None:
+        """Refuse a function that writes into its inputs, changes from call to call, or gives
+        nothing or no numbers."""
+        before = [a.copy() for a in [point.x, *self.arrays]]
+        values, again = point.value(point.x), point.value(point.x)
+        for name, old, new in zip(["", *self.names], before, [point.x, *self.arrays], strict=False):
+            if not np.array_equal(old, new, equal_nan=True):
+                what = name or " or ".join(self.names[i] for i in point.moving)
+                raise UncheckedError(
+                    f"{self.name} writes into its input {what}, so each call sees other numbers. "
+                    "Compute a new tensor instead."
+                )
+        changed = values.shape != again.shape or np.any(
+            np.abs(values - again) > REPEATED * (1 + np.abs(values))
+        )
+        if changed:
+            raise UncheckedError(
+                f"{self.name} gives other values when called again on the same input: it draws "
+                "random numbers or keeps a state. Draw them outside, fix the seed inside, or call "
+                "layers with training=False."
+            )
+        if not values.size:
+            raise UncheckedError(f"{self.name} returned nothing but empty tensors to compare.")
+        if not np.isfinite(values).all():
+            bad = int(np.argmin(np.isfinite(values)))
+            raise UncheckedError(
+                f"{point.output_entry(bad)} of {self.name} is {values[bad]} at this point: there "
+                "is no derivative to compare. Check it at inputs where every output is finite."
+            )
+
+    def check_kinks(self, point: Point, block: Block) -> None:
+        """Refuse a point where the derivatives from the left and from the right differ."""
+        for direction, line in zip(block.directions, block.lines, strict=True):
+            bends = bent(line)
+            if not bends.any():
+                continue
+            jumps = bends & bent(self.fine_line(point, block.k, direction))
+            if jumps.any():
+                direction = narrowed(
+                    direction, lambda d: float(bent(self.fine_line(point, block.k, d)).any())
+                )
+                several = np.count_nonzero(direction) > 1
+                fine = self.fine_line(
+                    point, block.k, direction if several else abs(np.sign(direction))
+                )
+                out = int(np.argmax(bent(fine) * fine.bend))
+                left = (fine.centre - fine.left)[out] / fine.step
+                right = (fine.right - fine.centre)[out] / fine.step
+                where = point.names[point.moving[block.k]]
+                if not several:
+                    where = point.input_entry(block.k, int(np.flatnonzero(direction)[0]))
+                raise UncheckedError(
+                    f"{self.name} has a kink or a jump at {where}: the derivative of "
+                    f"{point.output_entry(out)} is {left:.6g} from one side and {right:.6g} from "
+                    "the other, so there is none to compare with. Check it at a point further "
+                    "away, as seen in steps."
+                )
+
+    def fine_line(self, point: Point, k: int, direction: np.ndarray) -> Line:
+        return point.line(point.inward(k, direction), self.step * REFINED[-1])
+
+    # Comparing
+
+    def check_order(self, first: Point, point: Point, order: int) -> None:
+        """Compare rules and differences at one order."""
+        check_rules(self.name, *point.tape())
+        worst: Block | None = None
+        for block in compare(point, self.step, self.rng):
+            self.refine(point, block)
+            self.check_kinks(point, block)
+            i = point.moving[block.k]
+            if i < len(first.arrays):
+                name = point.names[i]
+                self.compared[name] = self.compared.get(name, 0) + block.errors.size
+                if block.rule.any() or block.difference.any():
+                    self.reached.add(name)
+            if worst is None or block.errors.max() > worst.errors.max():
+                worst = block
+        if worst is None:
+            return
+        if worst.errors.max() > self.rtol:
+            raise GradientError(self.disagreement(first, point, worst, order))
+        self.error = max(self.error, float(worst.errors.max()))
+
+    def refine(self, point: Point, block: Block) -> None:
+        """Take smaller steps where differences disagree: a kink may lie within the first ones.
+
+        A wrong rule agrees at no step.
+        """
+        for column, direction in enumerate(block.directions):
+            for shrink in REFINED[1:]:
+                errors = block.errors[:, column]
+                if errors.max() <= self.rtol:
+                    break
+                line = point.line(point.inward(block.k, direction), self.step * shrink)
+                difference = block.cotangents @ line.slope
+                better = relative_error(block.rule[:, column], difference) < errors
+                block.difference[better, column] = difference[better]
+
+    def disagreement(self, first: Point, point: Point, block: Block, order: int) -> str:
+        """The error's text: which entry, its two values, how far apart, and why."""
+        row, column = block.worst()
+        u, v = block.cotangents[row], block.directions[column]
+        if not block.full:
+            u, v = pinned(point, block.k, u, v, self.step * REFINED[-1])
+        out, at = int(np.argmax(np.abs(u))), int(np.argmax(np.abs(v)))
+        u, v = (abs(np.sign(w)) if np.count_nonzero(w) == 1 else w for w in (u, v))
+        rule = float((point.pulled(u[None])[0, point.parts[block.k]]) @ v)
+        lines = [point.line(point.inward(block.k, v), self.step * s) for s in REFINED]
+        differences = [float(u @ line.slope) for line in lines]
+        errors = relative_error(rule, np.array(differences))
+        errors = np.where(np.isnan(errors), np.inf, errors)
+        nearest = int(np.argmin(errors))
+        where = f"d {point.output_entry(out)} / d {point.input_entry(block.k, at)}"
+        wrong = int((block.errors > self.rtol).sum())
+        why = reason(first, point, block.k, rule, differences, order)
+        return (
+            f"Order-{order} gradient of {self.name} is wrong at {where}: {rule:.6g} by the rule, "
+            f"{differences[nearest]:.6g} by differences (relative error {errors[nearest]:.2e}, "
+            f"allowed {self.rtol:.0e}; {wrong} of {block.errors.size} numbers compared are wrong "
+            f"there). Likely reason: {why}."
+        )

@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from .gradcheck import GradientError
 from .proof import prove
 from .registry import Composite, Op
 from .tape import OPS
@@ -110,16 +111,16 @@ class _Broken:
         self.calls = _Calls(number, mutant.kind)
         self.differed = False
 
-    def __call__(self, g: Tensor, out: Tensor, *inputs: Tensor, **settings: Any) -> Any:
-        right = self.rule(g, out, *inputs, **settings)
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        right = self.rule(*arguments, **settings)
         if right is None:
             return None
-        wrong = self._wrong(right, g, out, *inputs, **settings)
+        wrong = self._wrong(right, arguments, settings)
         same = wrong is not None and np.array_equal(wrong.data, right.data, equal_nan=True)
         self.differed |= not same and bool(right.size)
         return wrong
 
-    def _wrong(self, right: Any, g: Tensor, out: Tensor, *inputs: Tensor, **settings: Any) -> Any:
+    def _wrong(self, right: Any, arguments: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         kind = self.mutant.kind
         if kind == "scale by 1.01":
             return right * 1.01
@@ -128,9 +129,10 @@ class _Broken:
         if kind == "return nothing":
             return None
         if kind == "swap inputs":
-            return self.rule(g, out, inputs[1], inputs[0], *inputs[2:], **settings)
+            g, out, first, second, *others = arguments
+            return self.rule(g, out, second, first, *others, **settings)
         if kind == "forget to un-broadcast":
-            shape = inputs[self.mutant.argument].shape
+            shape = arguments[2 + self.mutant.argument].shape
             corner = right
             while corner.ndim > len(shape):
                 corner = corner[0] if corner.shape[0] else corner.sum(0)
@@ -139,7 +141,7 @@ class _Broken:
                     corner = corner[(slice(None),) * axis + (slice(0, 1),)]
             return corner
         with self.calls.watching():
-            return self.rule(g, out, *inputs, **settings)
+            return self.rule(*arguments, **settings)
 
 
 def inner_calls(op: Op, argument: int) -> list[str]:
@@ -159,7 +161,7 @@ def inner_calls(op: Op, argument: int) -> list[str]:
 
 def mutants_of(op: Op) -> Iterator[tuple[Mutant, _Broken]]:
     """Every mutant of an op, with the broken rule to put in place."""
-    for argument, rule in enumerate(op.gradients):
+    for argument, rule in enumerate(op.gradients or (op.rule_of_any,)):
         if rule is None:
             continue
         for kind in OUTER:
@@ -177,22 +179,39 @@ def mutants_of(op: Op) -> Iterator[tuple[Mutant, _Broken]]:
 
 
 def judge(name: str) -> list[Mutant]:
-    """Make every mutant of the op registered as `name`, and see which the proof kills."""
+    """Make every mutant of the op registered as `name`, and see which the proof kills.
+
+    Raises:
+        GradientError: the op fails its proof as it is, so that nothing would be said by failing.
+    """
     op = OPS[name]
-    if isinstance(op, Composite) or not op.gradients:
+    if isinstance(op, Composite) or not op.differentiable:
         return []
-    original, judged = op.gradients, []
+    sound = prove(op, dtypes=("float64",), fail_fast=True)
+    if not sound.passed:
+        why = sound.failure or f"{', '.join(sound.failed)} at {sound.where}"
+        raise GradientError(f"Op {name!r} fails its proof before any rule is broken: {why}.")
+    judged = []
     for mutant, broken in mutants_of(op):
-        rules = list(original)
-        rules[mutant.argument] = broken
-        op.gradients = tuple(rules)
-        try:
+        with _in_place(op, mutant.argument, broken):
             killed = not prove(op, dtypes=("float64",), fail_fast=True).passed
-        finally:
-            op.gradients = original
         mutant.verdict = "killed" if killed else "survived" if broken.differed else "no effect"
         judged.append(mutant)
     return judged
+
+
+@contextmanager
+def _in_place(op: Op, argument: int, rule: Callable[..., Any]) -> Iterator[None]:
+    """The op with another rule for one argument, or for all if it has one rule for all."""
+    before = op.gradients, op.rule_of_any
+    if op.gradients:
+        op.gradients = (*op.gradients[:argument], rule, *op.gradients[argument + 1 :])
+    else:
+        op.rule_of_any = rule
+    try:
+        yield
+    finally:
+        op.gradients, op.rule_of_any = before
 
 
 def summary(mutants: list[Mutant]) -> str:

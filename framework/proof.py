@@ -1,4 +1,4 @@
-"""The proof of the registry: every op, on all its samples, under every aspect.
+"""The proof of the registry: every op, on all its samples, in every respect.
 
 | aspect    | what must hold, at each sample                                                      |
 |-----------|-------------------------------------------------------------------------------------|
@@ -23,20 +23,23 @@ from typing import Any
 
 import numpy as np
 
-from .functional import jvp
-from .gradcheck import (
+from .differences import (
     RTOL,
     Finding,
     GradientError,
     Layout,
     Point,
+    argument_names,
     check_point,
     contiguous,
     flat,
     pull_back,
     relative_error,
 )
-from .samples import Sample
+from .errors import unknown_name
+from .functional import jvp
+from .registry import Composite, Op
+from .samples import Sample, no_samples
 from .tape import OPS, no_grad
 from .tensor import Tensor, wrap
 
@@ -132,6 +135,7 @@ class _Case:
             and i not in sample.constant
             and (not rules or rules[i] is not None)
         ]
+        self.names = argument_names(op, len(sample.arrays))
         self.step = 1.0 if op.linear else sample.step
         self.bar = LINEAR_RTOL if op.linear else RTOL
 
@@ -210,9 +214,10 @@ def _check_orders(case: _Case, order: int, report: Report, rng: np.random.Genera
         if layout is not contiguous and all(case.arrays[i].size < 2 for i in case.moving):
             continue
         findings = {n: report.aspect(f"order {n}", case.bar) for n in range(1, highest + 1)}
+        point = Point(case, case.arrays, case.moving, layout, names=case.names)
         check_point(
-            case, case.arrays, case.moving, order=highest, step=case.step, rng=rng,
-            findings=findings, what=f"{case.sample}, {name}", layout=layout,
+            point, order=highest, step=case.step, rng=rng, findings=findings,
+            what=f"{case.sample}, {name}",
         )  # fmt: skip
 
 
@@ -232,9 +237,8 @@ def _check_alias(case: _Case, report: Report, rng: np.random.Generator) -> None:
     if not all(np.isfinite(t.data).all() for t in aliased([wrap(x)])):
         return  # one argument's domain is not the other's
     finding, at = report.aspect("order 1", case.bar), f"{case.sample}, aliased"
-    check_point(
-        aliased, [x], [0], order=1, step=case.sample.step, rng=rng, findings={1: finding}, what=at
-    )
+    point = Point(aliased, [x], [0], names=["x"])
+    check_point(point, order=1, step=case.sample.step, rng=rng, findings={1: finding}, what=at)
 
 
 def _check_jvp(case: _Case, report: Report, rng: np.random.Generator) -> None:
@@ -291,16 +295,32 @@ def prove(
     thinning: int = 1,
     fail_fast: bool = False,
 ) -> Report:
-    """Prove a registered op on its samples.
+    """Check a registered op on its samples, in every respect listed above.
 
     Args:
+        op: an op, or the name of one.
         order: the highest order of derivative.
         dtypes: "float64" for the numerical checks, "float32" for that of precision.
         thinning: take only one sample in so many.
         fail_fast: stop at the first sample that fails.
+
+    Returns:
+        What was found. It did not pass if anything disagreed, or if a rule was never compared.
+
+    Raises:
+        ValueError: no op has this name, or a setting is out of range.
+        TypeError: what is no op; `gradcheck` checks functions.
     """
+    op = _found(op)
+    for name, value in (("order", order), ("thinning", thinning)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, received {value!r}.")
+    dtypes = (dtypes,) if isinstance(dtypes, str) else tuple(dtypes)
+    if not dtypes or not set(dtypes) <= {"float64", "float32"}:
+        raise ValueError(f"dtypes must be 'float64', 'float32' or both, received {dtypes!r}.")
     report = Report(op.name)
     rng = np.random.default_rng(zlib.crc32(op.name.encode()))
+    differentiated: set[int] = set()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -309,6 +329,7 @@ def prove(
                 _check_conduct(case, report, rng)
                 if not case.moving or not op.differentiable:
                     continue
+                differentiated.update(i for i in case.moving if case.arrays[i].size)
                 if number < 10:
                     _check_extremes(case, report)
                 if "float64" in dtypes:
@@ -324,11 +345,33 @@ def prove(
                     break
     except Exception as error:
         report.failure = f"{type(error).__name__}: {error}"
-    if not report.cases:
-        report.failure = report.failure or "no samples"
+    report.failure = report.failure or _unproven(op, report, differentiated)
     return report
 
 
-def prove_named(name: str, **options: Any) -> Report:
-    """`prove` the op registered under a name."""
-    return prove(OPS[name], **options)
+def _found(op: Any) -> Any:
+    """The op itself, given it or its name."""
+    if isinstance(op, str):
+        if op not in OPS:
+            raise unknown_name("op", op, OPS)
+        return OPS[op]
+    if not isinstance(op, (Op, Composite)):
+        raise TypeError(
+            f"prove takes an op or the name of one, received {op!r}. gradtape.gradcheck(fn, inputs)"
+            " checks a function, a layer or a model."
+        )
+    return op
+
+
+def _unproven(op: Any, report: Report, differentiated: set[int]) -> str:
+    """What was never compared although there is something to compare, or ""."""
+    if op.samples is no_samples:
+        return "has no samples: pass samples= where it is made, or try it with gradtape.gradcheck"
+    if not report.cases:
+        return "its samples yield nothing"
+    rules = getattr(op, "gradients", ()) or [op.differentiable]
+    never = [i for i, rule in enumerate(rules) if rule and i not in differentiated]
+    if never and not report.failed:
+        names = argument_names(op, len(rules))
+        return f"no sample with elements differentiates by {', '.join(names[i] for i in never)}"
+    return ""

@@ -29,7 +29,7 @@ from .errors import ShapeError
 from .numpy_protocol import Names, NumpyFunction, NumpyUfunc
 from .operators import ToCome, deferred
 from .promotion import as_tensors, in_one_kind
-from .samples import Samples
+from .samples import Samples, no_samples
 from .tape import NUMPY, OPS, Node, grad_mode
 from .tensor import DEFAULT_FLOAT, Tensor, wrap
 
@@ -70,7 +70,7 @@ class Op:
         settings = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.setting_names = [p.name for p in settings]
         self.defaults = {p.name: p.default for p in settings if p.default is not p.empty}
-        self._rule_of_any = gradients if callable(gradients) else None
+        self.rule_of_any = gradients if callable(gradients) else None
         self.gradients: tuple[Rule | None, ...] = () if callable(gradients) else tuple(gradients)
         self.differentiable = callable(gradients) or any(self.gradients)
         self._reals = tuple(i for i, rule in enumerate(self.gradients) if rule is not None)
@@ -78,14 +78,17 @@ class Op:
 
     def _validate(self) -> None:
         if not callable(self.samples):
-            raise TypeError(f"Op {self.name!r} needs samples: a function of a random generator.")
+            raise TypeError(
+                f"Op {self.name!r} needs samples: a function of a random generator. Leave the "
+                "argument out for an op that is to be tried only."
+            )
         if self.variadic:
-            if self._rule_of_any is None and self.differentiable:
+            if self.rule_of_any is None and self.differentiable:
                 raise TypeError(
                     f"Op {self.name!r} takes any number of arrays: give one rule "
                     "(i, gradient, output, *inputs, **settings) for all of them."
                 )
-        elif self._rule_of_any is not None or len(self.gradients) != self.arity:
+        elif self.rule_of_any is not None or len(self.gradients) != self.arity:
             raise TypeError(
                 f"Op {self.name!r} takes {self.arity} arrays (its positional-only parameters) and "
                 f"needs as many gradient rules, None where there is none; received "
@@ -109,8 +112,8 @@ class Op:
         settings: dict[str, Any],
     ) -> Tensor | None:
         """The gradient for input i, given that of the output. Every argument is a tensor."""
-        if self._rule_of_any is not None:
-            return self._rule_of_any(i, gradient, output, *inputs, **settings)
+        if self.rule_of_any is not None:
+            return self.rule_of_any(i, gradient, output, *inputs, **settings)
         rule = self.gradients[i]
         return rule(gradient, output, *inputs, **settings) if rule is not None else None
 
@@ -177,7 +180,7 @@ class Op:
         """The arrays as tensors, in the dtypes that `promotion` says."""
         if not all([isinstance(a, Tensor) for a in args]):
             args = as_tensors(self.name, args, compares=not self.differentiable)
-        reals = range(len(args)) if self._rule_of_any is not None else self._reals
+        reals = range(len(args)) if self.rule_of_any is not None else self._reals
         for i in reals:
             if args[i].data.dtype.kind != "f":
                 return in_one_kind(self.name, args, reals, self.integers)
@@ -227,7 +230,7 @@ class Composite:
 def op(
     *,
     gradients: Iterable[Rule | None] | Rule,
-    samples: Samples,
+    samples: Samples = no_samples,
     resolve: Callable[..., dict[str, Any]] | None = None,
     broadcasts: bool = False,
     linear: bool = False,
@@ -241,7 +244,9 @@ def op(
             for that array, written in ops so that it can itself be differentiated; None for an
             array without a gradient (labels, indices). An op of ``*arrays`` gives a single rule
             whose first argument is the array's position.
-        samples: a function of a random generator to the `Sample` calls that the checks run.
+        samples: a function of a random generator to the `Sample` calls that the checks run. An op
+            without is to be tried only: `gradcheck` checks it where it is called, and the proof of
+            all ops fails for it.
         resolve: ``(*inputs, **settings)`` to the canonical settings; where bad input is refused.
         broadcasts: the forward broadcasts its arrays; the engine sums the gradients back.
         linear: linear in each array while the others stay; differences of any step are then exact.
@@ -251,7 +256,7 @@ def op(
             ``{function: {parameter: setting}}`` where NumPy calls a setting otherwise.
 
     Raises:
-        TypeError: rules or samples are missing, or their number does not fit the arrays.
+        TypeError: rules are missing, or their number does not fit the arrays.
         ValueError: the name is taken.
     """
 
@@ -264,7 +269,7 @@ def op(
 
 
 def composite(
-    *, samples: Samples, numpy: Twins = None
+    *, samples: Samples = no_samples, numpy: Twins = None
 ) -> Callable[[Callable[..., Tensor]], Composite]:
     """Register a function of tensors, written in ops, so that the gradient checks cover it too."""
 

@@ -54,6 +54,14 @@ class Sample:
 
 #: Draws the samples of an op from the generator it is given.
 Samples = Callable[[Generator], Iterable[Sample]]
+
+
+def no_samples(rng: Generator) -> Iterable[Sample]:
+    """The samples of an op that has none: it can be used, and checked on inputs of one's own with
+    `gradcheck`, but not be proven."""
+    return ()
+
+
 #: Draws an array of a shape.
 Draw = Callable[[Generator, tuple[int, ...]], np.ndarray]
 

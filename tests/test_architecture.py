@@ -31,7 +31,7 @@ ROOMS: dict[str, set[str]] = {
 
 TENSOR = (
     "tensor", "tape", "registry", "samples", "backward", "anomaly", "functional", "checkpoint",
-    "tree", "random", "naming", "operators", "promotion", "numpy_protocol",
+    "tree", "random", "naming", "operators", "promotion", "numpy_protocol", "precision",
 )  # fmt: skip
 MODEL = (
     "model", "sequential", "training", "steps", "repeating", "saving", "summary", "analysis",
@@ -43,7 +43,7 @@ FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 PLACES = {
     **dict.fromkeys(("reading", "writing"), "errors"),
     **{name: name for name in ("errors", "kernels", "ops", "gradcheck", "program")},
-    **dict.fromkeys(("proof", "mutants"), "gradcheck"),
+    **dict.fromkeys(("differences", "diagnosis", "proof", "mutants"), "gradcheck"),
     **dict.fromkeys(TENSOR, "tensor"),
     **dict.fromkeys(MODEL, "model"),
     **dict.fromkeys(FRONT, "front"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+import gradtape as gt
 from gradtape.gradcheck import RTOL
 from gradtape.proof import prove
 from gradtape.tape import OPS
@@ -35,11 +38,61 @@ def replaced_forward(monkeypatch):
     return replace
 
 
+@pytest.fixture
+def scratch_registry():
+    before = dict(OPS)
+    yield
+    OPS.clear()
+    OPS.update(before)
+
+
+def test_an_op_is_proven_by_its_name():
+    assert gt.prove("exp", order=1, thinning=8).passed
+    with pytest.raises(ValueError, match=r"Unknown op 'exq'. Did you mean 'exp'"):
+        gt.prove("exq")
+    with pytest.raises(TypeError, match=r"an op or the name of one.*gradcheck"):
+        gt.prove(np.exp)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"order": 0}, {"order": 1.0}, {"thinning": 0}, {"dtypes": ()}, {"dtypes": ("float16",)}],
+)
+def test_settings_that_would_prove_nothing_are_refused(settings):
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        gt.prove("exp", **settings)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (lambda rng: [], "its samples yield nothing"),
+        (lambda rng: [gt.Sample(np.zeros((0, 2)), np.ones(2))], "differentiates by x$"),
+        (lambda rng: [gt.Sample(np.ones(2), np.arange(2))], "differentiates by y"),
+        (lambda rng: [gt.Sample(np.ones(2), np.ones(2)).without_gradient(0)], "by x$"),
+    ],
+)
+def test_a_rule_that_no_sample_compares_is_not_proven(scratch_registry, samples, said):
+    @gt.op(
+        gradients=(lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
+        samples=samples,
+        broadcasts=True,
+    )
+    def times(x, y, /):
+        """x y."""
+        return x * y
+
+    report = gt.prove(times)
+    assert not report.passed
+    assert re.search(said, report.failure)
+
+
 def test_a_wrong_factor_is_caught(replaced_rule):
     report = prove(replaced_rule("exp", lambda g, out, x: 1.01 * g * out))
     assert report.failed == ["order 1", "order 2"]
     assert report.findings["order 1"].error > 1e-3
-    assert "d out[" in report.findings["order 1"].where
+    where = report.findings["order 1"].where
+    assert re.search(r"d output\S* / d x|a random projection of x", where), where
 
 
 def test_a_rule_right_at_order_1_and_wrong_at_order_2_is_caught(replaced_rule):

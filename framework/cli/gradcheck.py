@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .parallel import add_jobs, check_names, in_processes
+from .parallel import add_ops, at_least_one, chosen_ops, in_processes
 from .usage import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ def add_parser(subparsers: Any) -> None:
         "random cotangents; pushing forward against pulling back; float32 against float64. "
         "Exits with 1 if any op fails.",
     )
-    parser.add_argument("ops", nargs="*", metavar="OP", help="names of ops (default: all)")
     parser.add_argument(
         "--order", type=int, choices=(1, 2), default=2, help="highest order checked (default: 2)"
     )
@@ -38,28 +36,27 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--report", metavar="FILE.md", help="also write the table as Markdown")
     parser.add_argument(
-        "--import", dest="module", metavar="MODULE", help="a module that registers more ops"
+        "--thin",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="take only one sample in N (default: all)",
     )
-    parser.add_argument(
-        "--thin", type=int, default=1, metavar="N", help="take only one sample in N (default: all)"
-    )
-    add_jobs(parser)
+    add_ops(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Prove, print a row per op as it is done, and return the exit code."""
-    from ..proof import prove_named
+    from ..proof import prove
 
-    if options.module:
-        sys.path.insert(0, os.getcwd())
-        try:
-            __import__(options.module)
-        except ImportError as error:
-            raise UsageError(f"--import {options.module}: {error}") from error
+    names = chosen_ops(options)
+    if options.report is not None:
+        page = Path(options.report)
+        if page.is_dir() or not page.resolve().parent.is_dir():
+            raise UsageError(f"--report {page}: no file can be written there.")
     dtypes = (options.dtype,) if options.dtype else ("float64", "float32")
-    proof = partial(prove_named, order=options.order, dtypes=dtypes, thinning=options.thin)
-    names = check_names(options.ops)
+    proof = partial(prove, order=options.order, dtypes=dtypes, thinning=options.thin)
     started, reports = time.perf_counter(), []
     heads = "".join(f"{aspect:>9}" for aspect in ASPECTS)
     print(f"{'op':<28}{'cases':>6}{heads}  closest to its bar", flush=True)
@@ -90,7 +87,7 @@ def _where(report: Report) -> str:
 def _total(reports: list[Report], seconds: float) -> str:
     from statistics import median
 
-    from ..gradcheck import ATOL, RTOL
+    from ..differences import ATOL, RTOL
     from ..proof import LINEAR_RTOL
 
     cases = [r.cases for r in reports]
@@ -102,7 +99,7 @@ def _total(reports: list[Report], seconds: float) -> str:
 
 
 def _summary(op: Any) -> str:
-    return op.__doc__.strip().splitlines()[0].replace("|", "\\|")
+    return (op.__doc__ or "").strip().partition("\n")[0].replace("|", "\\|")
 
 
 def _write(path: str, reports: list[Report], verdict: str) -> None:

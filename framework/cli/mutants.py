@@ -6,7 +6,8 @@ import argparse
 import time
 from typing import Any
 
-from .parallel import add_jobs, check_names, in_processes
+from .parallel import add_ops, chosen_ops, in_processes
+from .usage import UsageError
 
 #: The share of mutants that the proof has to kill.
 BAR = 0.98
@@ -20,19 +21,25 @@ def add_parser(subparsers: Any) -> None:
         description="Break every gradient rule in many small ways and run the proof of its op. "
         f"Exits with 1 if fewer than {BAR:.0%} of the mutants are noticed.",
     )
-    parser.add_argument("ops", nargs="*", metavar="OP", help="names of ops (default: all)")
-    add_jobs(parser)
+    add_ops(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Make and judge the mutants, print the summary, and return the exit code."""
+    from ..gradcheck import GradientError
     from ..mutants import judge, summary
 
     started = time.perf_counter()
-    mutants = [m for found in in_processes(judge, check_names(options.ops), options) for m in found]
+    names = chosen_ops(options)
+    try:
+        mutants = [m for found in in_processes(judge, names, options) for m in found]
+    except GradientError as error:
+        raise UsageError(str(error)) from error
     print(summary(mutants))
     print(f"{time.perf_counter() - started:.0f} s")
     survived = sum(m.verdict == "survived" for m in mutants)
     counted = survived + sum(m.verdict == "killed" for m in mutants)
+    if not counted:
+        raise UsageError(f"There is no gradient rule to break in {', '.join(names)}.")
     return 0 if survived <= (1 - BAR) * counted else 1

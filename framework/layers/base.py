@@ -19,6 +19,7 @@ from .. import constraints, initializers, regularizers
 from ..errors import ShapeError
 from ..metrics.base import fill
 from ..naming import name_scope, scoped, snake_case, unique_name
+from ..precision import computing_dtype
 from ..serialization import serialize
 from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
 from ..tape import no_grad
@@ -315,7 +316,7 @@ class Layer(Owner):
         if not isinstance(value, Tensor):
             value = np.asarray(value)
         casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
-        return as_tensor(value, self.dtype if casts else None)
+        return as_tensor(value, computing_dtype(self.dtype) if casts else None)
 
     def _call_symbolic(self, inputs: tuple[Any, ...], training: Any, settings: Any) -> Any:
         if training is not None and self._takes_training:
