@@ -21,11 +21,16 @@ Held: TypeAlias = Callable[[Path], "list[Path] | None"]
 
 @dataclass(frozen=True)
 class Published:
-    """A file as its publisher released it: its name, size in bytes and SHA-256."""
+    """A file as its publisher released it: its name, size in bytes and SHA-256.
+
+    Attributes:
+        content: the SHA-256 of what is in it once it is decompressed, for those who have it so.
+    """
 
     name: str
     size: int
     sha256: str
+    content: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Source: Y. LeCun, C. Cortes and C. J. C. Burges, http://yann.lecun.com/exdb/mnis
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import struct
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ._files import DataSet
+from ._files import DataSet, Source
 from ._read import corrupt, read_at_most
 
 TRAIN, TEST, SIDE, CLASS_COUNT = 60_000, 10_000, 28, 10
@@ -27,6 +28,8 @@ NAMES = (
     "t10k-labels-idx1-ubyte",
 )
 _UINT8 = 0x08
+#: How many images and labels were published, which is what the digests are of.
+_PUBLISHED = (TRAIN, TRAIN, TEST, TEST)
 
 
 def held(folder: Path) -> list[Path] | None:
@@ -41,24 +44,34 @@ def held(folder: Path) -> list[Path] | None:
     return files
 
 
-def read_all(files: list[Path]) -> DataSet:
-    """Read the four files that ``held`` found.
+def read_all(files: list[Path], source: Source) -> DataSet:
+    """Read the four files that ``held`` found, and compare them with what was published.
 
     Returns:
         ``((x_train, y_train), (x_test, y_test))``, uint8: images ``(N, 28, 28)``, labels ``(N,)``.
 
     Raises:
-        ValueError: a file is damaged, or has other axes than MNIST's.
+        ValueError: a file is damaged, has other axes than MNIST's, or another content.
     """
-    x_train, y_train, x_test, y_test = files
-    return (
-        (read_idx(x_train, (TRAIN, SIDE, SIDE)), _read_labels(y_train, TRAIN)),
-        (read_idx(x_test, (TEST, SIDE, SIDE)), _read_labels(y_test, TEST)),
+    digests = [file.content for file in source.files]
+    shapes = [(TRAIN, SIDE, SIDE), (TRAIN,), (TEST, SIDE, SIDE), (TEST,)]
+    x_train, y_train, x_test, y_test = (
+        read_idx(path, shape, digest if shape[0] == count else None)
+        for path, shape, digest, count in zip(files, shapes, digests, _PUBLISHED, strict=True)
     )
+    for labels, path in ((y_train, files[1]), (y_test, files[3])):
+        if labels.max() >= CLASS_COUNT:
+            raise corrupt(path, f"labels below {CLASS_COUNT}", f"a label {labels.max()}")
+    return (x_train, y_train), (x_test, y_test)
 
 
-def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def read_idx(path: Path, shape: tuple[int, ...], sha256: str | None = None) -> NDArray[np.uint8]:
     """Read a uint8 IDX file of a known shape, gzip-compressed or plain.
+
+    Args:
+        path: of the file.
+        shape: which it must have.
+        sha256: of its content, decompressed; None: any.
 
     Returns:
         A writable uint8 array of that shape.
@@ -83,11 +96,9 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(content) != start + size:
         length = "more" if len(content) > start + size else f"{len(content)} bytes"
         raise corrupt(path, f"{start + size} bytes of content", length)
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
-
-
-def _read_labels(path: Path, count: int) -> NDArray[np.uint8]:
-    labels = read_idx(path, (count,))
-    if labels.max() >= CLASS_COUNT:
-        raise corrupt(path, f"labels below {CLASS_COUNT}", f"a label {labels.max()}")
-    return labels
+    array = np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
+    if sha256 is not None:  # the format itself cannot tell a changed pixel
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise corrupt(path, f"content of SHA-256 {sha256}", found)
+    return array

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from gradtape.errors import FileError
+
 
 def corrupt(
     path: Path, expected: str, received: str, fix: str = "delete or replace it and load again"
-) -> ValueError:
+) -> FileError:
     """The error for a file whose content is not what its data set publishes."""
-    return ValueError(
+    return FileError(
         f"{path}: expected {expected}, received {received}. The file is damaged or belongs to "
         f"another data set; {fix}."
     )
