@@ -149,13 +149,14 @@ def _killed(
     process: subprocess.Popen[bytes], folder: Path, seconds: float, chance: random.Random
 ) -> bool:
     """Wait for the moment to kill; whether the training has ended before."""
-    end = time.perf_counter() + chance.uniform(0, 1.1 * seconds)
+    end = time.perf_counter() + chance.uniform(0, 1.3 * seconds)
     while time.perf_counter() < end:
         if process.poll() is not None:
             return True
         time.sleep(0.002)
     if chance.random() < 0.3:  # in the middle of the next file that it writes
-        while process.poll() is None and not any(folder.rglob("*.tmp")):
+        before = set(folder.rglob("*.tmp"))
+        while process.poll() is None and before.issuperset(folder.rglob("*.tmp")):
             pass
     return process.poll() is not None
 
