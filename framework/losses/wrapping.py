@@ -156,13 +156,17 @@ class FunctionLoss(LossFunctionWrapper):
             common = {name: given.pop(name) for name in COMMON}
             _check_settings(type(self).__name__, given)
             Loss.__init__(self, **common)
-            self._arguments = given
             self.__dict__.update(given)
 
         cls.__init__ = constructor(  # type: ignore[method-assign]
             arguments or (*settings, *COMMON), values, fill
         )
         cls.function, cls.fn = staticmethod(of), staticmethod(FORMS[of].values)
+
+    @property
+    def _arguments(self) -> dict[str, Any]:  # type: ignore[override]
+        """The settings as they are now: an attribute that was set counts, here and in programs."""
+        return {name: getattr(self, name) for name in FORMS[self.function].settings}
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true, y_pred = FORMS[self.function].matched(y_true, y_pred)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..tree import is_shape
+from .watching import frozen, is_own, patched
 
 Shape = tuple[int, ...]
 
@@ -128,14 +129,14 @@ class Graph:
             repr(self.outputs),
             self.inputs,
             tuple(self.borders.items()),
-            tuple((value, id(regularizer)) for value, regularizer in self.activity),
+            tuple((value, id(r), factors_of(r)) for value, r in self.activity),
             *self.shapes,
             *(
                 (
                     n.op,
                     n.inputs,
                     n.output,
-                    tuple(n.settings.values()),
+                    frozen(list(n.settings.values())),
                     tuple(id(v) for v in n.variables.values()),
                 )
                 for n in self.nodes
@@ -311,10 +312,11 @@ def _batched(graph: Graph, given: Any, batch: int | None) -> Any:
 
 def _covered(layer: Any, graph: Graph, given: Any) -> Any:
     kind = type(layer)
-    own = kind.__module__.split(".")[0] == __name__.split(".")[0]
-    translation = TRANSLATIONS.get(kind.__name__) if own else None
+    translation = TRANSLATIONS.get(kind.__name__) if is_own(kind) else None
     if translation is None:
         raise NotNative(f"{kind.__name__} {layer.name!r} has no lowering")
+    if replaced := patched(layer):
+        raise NotNative(f"{replaced} of {layer.name!r} was replaced")
     if not layer.built:
         raise NotNative(f"{kind.__name__} {layer.name!r} has not been built yet")
     if getattr(layer, "dtype", "float32") != "float32":
@@ -331,7 +333,7 @@ def _covered(layer: Any, graph: Graph, given: Any) -> Any:
 
 def factors_of(regularizer: Any) -> tuple[float, float] | None:
     """The factors of an L1 and L2 penalty of this package; None: it is another function."""
-    own = type(regularizer).__module__.split(".")[0] == __name__.split(".")[0]
+    own = is_own(type(regularizer)) and not patched(regularizer)
     if own and type(regularizer).__name__ in ("L1", "L2", "L1L2"):
         return regularizer.l1, regularizer.l2
     return None

@@ -99,17 +99,19 @@ class _Island:
         return sum(float(t.data) for t in self.added)
 
     def back(self, program: Program) -> None:
-        """Pull the gradient through the layer's tape, and give the variables theirs."""
+        """Pull the gradient through the layer's tape, and give the variables theirs.
+
+        Raises:
+            Unexpected: something gets no gradient; what lies behind it may be left untrained.
+        """
         g = wrap(samples_of(program, self.gradient, self.shape).copy())
         inputs = [t for t in self.tensors if t.requires_grad]
         targets = [*inputs, *self.trained]
         ends = [t for t in (self.out, *self.added) if t.requires_grad]
         found = run_backward(ends, [g if t is self.out else None for t in ends], targets)
-        arrays = [None if t is None else t.data for t in found]
-        self.arrays = [
-            np.zeros(t.shape, np.float32) if a is None else np.ascontiguousarray(a, np.float32)
-            for t, a in zip(targets, arrays, strict=True)
-        ]
+        if any([t is None for t in found]):
+            raise Unexpected(f"{self.layer.name!r} passes on no gradient")
+        self.arrays = [np.ascontiguousarray(t.data, np.float32) for t in found if t is not None]
         for buffer, array in zip(self.gradients, self.arrays, strict=False):
             program.point(buffer, array)
         slot = program.slots[0, program.guard :]

@@ -19,6 +19,7 @@ from ..kernels.simd import SHARD, bits_of
 from .build import COUNT, Buffer
 from .graph import Graph, NotNative, Shape
 from .lowering import Lowering
+from .watching import is_own, patched
 
 Array = np.ndarray
 
@@ -143,8 +144,7 @@ class LossPlan:
 
     def __init__(self, loss: Any, graph: Graph) -> None:
         name = type(loss).__name__
-        own = type(loss).__module__.split(".")[0] == __name__.split(".")[0]
-        if not own or name not in FORMS:
+        if not is_own(type(loss)) or patched(loss) or name not in FORMS:
             raise NotNative(f"the loss {name} has no lowering")
         self.shape = graph.shapes[graph.output]
         if not self.shape:

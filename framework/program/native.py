@@ -7,7 +7,9 @@ of optimizer. Whatever it does not cover is left to the eager step, which is alw
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,12 +22,14 @@ from .islands import Unexpected
 from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
 from .taped_losses import TapedLoss, reason_for_tape
+from .watching import Watch
 
 Array = np.ndarray
 #: A `scores.Row`: loss or None, factor, y, weight.
 Row = Any
-#: Programs that a model keeps.
+#: Programs that a model keeps at most, and the bytes that their memory may take together.
 KEPT = 12
+KEPT_BYTES = 2 << 30
 
 
 def enabled() -> bool:
@@ -48,9 +52,15 @@ class Native:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.reason: str | None = None
-        self.last: Step | None = None  # the program that did the last batch, if one did
         self._steps: OrderedDict[Any, _Entry] = OrderedDict()
-        self._graphs: dict[Any, _Known] = {}
+        self._graphs: OrderedDict[Any, _Known] = OrderedDict()
+        self._lock = threading.RLock()  # one batch at a time: a program has one memory
+        self._thread = _Thread()
+
+    @property
+    def last(self) -> Step | None:
+        """The program that did the last batch of this thread, if one did."""
+        return self._thread.last
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a model makes its own programs: these hold addresses."""
@@ -79,37 +89,40 @@ class Native:
         Raises:
             ShapeError, TypeError, ValueError: targets that do not fit (with `check`).
         """
-        xs = self._inputs(x)
-        if xs is None or optimizer is None or not optimizer.built:
-            return None
-        found = self._graph(xs, True)
-        if variables is None:
-            variables = found.trained(self.model)
-        if not variables or any([v._hooks for v in variables]):  # somebody listens to gradients
-            return None
-        if any([v not in optimizer._place for v in variables]):
-            return None  # the eager step builds it anew
-        return self._run(found, xs, rows, variables, optimizer, check)
+        with self._lock:
+            xs = self._inputs(x)
+            if xs is None or optimizer is None or not optimizer.built:
+                return None
+            found = self._graph(xs, True)
+            if variables is None:
+                variables = found.trained(self.model)
+            if not variables or any([v._hooks for v in variables]):  # somebody listens to gradients
+                return None
+            if any([v not in optimizer._place for v in variables]):
+                return None  # the eager step builds it anew
+            return self._run(found, xs, rows, variables, optimizer, check)
 
     def test(self, x: Any, rows: list[Row], check: bool = True) -> Outcome | None:
         """Judge a batch; None if that has to be done eagerly. See `train`."""
-        xs = self._inputs(x)
-        if xs is None:
-            return None
-        found = self._graph(xs, False)
-        return self._run(found, xs, rows, found.trained(self.model), None, check)
+        with self._lock:
+            xs = self._inputs(x)
+            if xs is None:
+                return None
+            found = self._graph(xs, False)
+            return self._run(found, xs, rows, found.trained(self.model), None, check)
 
     def predict(self, x: Any) -> Any:
         """The predictions for a batch; None if that has to be done eagerly."""
-        xs = self._inputs(x)
-        if xs is None:
-            return None
-        done = self._run(self._graph(xs, False), xs, None, [], None, False)
-        return None if done is None else done.outputs
+        with self._lock:
+            xs = self._inputs(x)
+            if xs is None:
+                return None
+            done = self._run(self._graph(xs, False), xs, None, [], None, False)
+            return None if done is None else done.outputs
 
     def _inputs(self, x: Any) -> list[Array] | None:
         """The samples of each input, as programs take them."""
-        self.last = None
+        self._thread.last = None
         topology = getattr(self.model, "_topology", None)
         if grad_mode.anomaly:
             return None
@@ -134,7 +147,8 @@ class Native:
     ) -> Outcome | None:
         if any([row.loss is not None and row.y is None for row in rows or ()]):
             return None  # the eager step says so
-        step = self._step(found, xs, rows, variables, optimizer)
+        entry = self._entry(found, xs, rows, variables, optimizer)
+        step = entry.step
         if isinstance(step, str):
             self.reason = step
             return None
@@ -145,14 +159,15 @@ class Native:
         targets = [row.y for row in rows or ()] or [None] * len(step.losses)
         weights = [row.weight for row in rows or ()] or [None] * len(step.losses)
         if not step.accepts(targets, weights):  # no kernel takes them, but the loss may
-            step = self._step(found, xs, rows, variables, optimizer, taped=True)
+            entry = self._entry(found, xs, rows, variables, optimizer, taped=True)
+            step = entry.step
             if isinstance(step, str):
                 self.reason = step
                 return None
         self.reason = None
         ys, weights = ([_array(v) for v in values] for values in (targets, weights))
-        if not step.islands:
-            self.last = step
+        if not step.pauses:
+            self._thread.last = step
             return step.outcome(xs, ys, weights)
         states = [(v, v.data.copy()) for v in self.model.non_trainable_variables]
         try:
@@ -160,10 +175,10 @@ class Native:
         except Unexpected as error:  # before anything was learned
             for variable, values in states:
                 variable.assign(values)
-            self.reason = str(error)
+            entry.step = self.reason = str(error)  # for good, or each step would run twice
             return None
 
-    def _step(
+    def _entry(
         self,
         found: _Known,
         xs: list[Array],
@@ -171,10 +186,10 @@ class Native:
         variables: list[Any],
         optimizer: Any,
         taped: bool = False,
-    ) -> Step | str:
+    ) -> _Entry:
         graph = found.graph
         if isinstance(graph, str):
-            return graph
+            return _Entry(graph, [], None)
         # Identities are safe in the key: what they stand for is kept in the entry.
         judged = tuple((id(row.loss), row.factor) for row in rows or ())
         regularized = [v for v in variables if v.regularizer is not None] if judged else []
@@ -187,17 +202,19 @@ class Native:
         known = self._steps.get(key)
         if known is not None and known.holds():
             self._steps.move_to_end(key)
-            return known.step
+            return known
         made = self._make(graph, xs, rows, variables, optimizer, regularized, taped)
+        if isinstance(made, Step):
+            made.lock = self._lock
         plans = [] if isinstance(made, str) else made.losses  # those on the tape look every time
         taped_ones = [isinstance(plan, TapedLoss) for plan in plans] or [False] * len(rows or ())
         watched = [row.loss for row, t in zip(rows or (), taped_ones, strict=False) if not t]
         watched = [loss for loss in watched if loss is not None]
         watched += [v.regularizer for v in regularized]
-        self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
-        while len(self._steps) > KEPT:
-            self._steps.popitem(last=False)
-        return made
+        entry = self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
+        self._steps.move_to_end(key)
+        _forget(self._steps, lambda entry: entry.size)
+        return entry
 
     @staticmethod
     def _make(
@@ -234,7 +251,8 @@ class Native:
         samples = [a.shape[1:] for a in xs]
         key = (*samples, training)
         known = self._graphs.get(key)
-        if known is not None and all([seen.same() for seen in known.watched]):
+        if known is not None and known.watch.same():
+            self._graphs.move_to_end(key)
             return known
         graph: Graph | str
         try:
@@ -244,8 +262,10 @@ class Native:
         before = None if known is None else known.graph
         if isinstance(graph, Graph) and isinstance(before, Graph):
             graph = before if graph.signature() == before.signature() else graph
-        watched = [_Seen(layer) for layer in flat_layers(self.model)]
-        made = self._graphs[key] = _Known(graph, watched, self.model.weights)
+        made = _Known(graph, Watch(flat_layers(self.model)), self.model.weights)
+        self._graphs[key] = made
+        self._graphs.move_to_end(key)
+        _forget(self._graphs, lambda _: 0)
         return made
 
     def explain(
@@ -306,11 +326,15 @@ def _array(values: Any) -> Array | None:
     return None if values is None else np.asarray(values)
 
 
+class _Thread(threading.local):
+    last: Step | None = None
+
+
 class _Known(NamedTuple):
     """A graph, or why there is none; what has to stay as it was; all weights of the model."""
 
     graph: Graph | str
-    watched: list[_Seen]
+    watch: Watch
     weights: list[Any]
 
     def trained(self, model: Any) -> list[Any]:
@@ -318,46 +342,23 @@ class _Known(NamedTuple):
         return [v for v in self.weights if v.trainable] if model.trainable else []
 
 
-class _Seen:
-    """An object, and what its attributes were."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-        self.model = "_layers" in vars(thing)
-        self.before = self._of_model() if self.model else dict(vars(thing))
-
-    def _of_model(self) -> dict[str, Any]:
-        now = {k: v for k, v in vars(self.thing).items() if k not in _CHANGES}
-        now["_layers"] = tuple(now["_layers"])
-        return now
-
-    def same(self) -> bool:
-        """Whether they are the same still."""
-        try:
-            now = self._of_model() if self.model else vars(self.thing)
-            return now == self.before
-        except (ValueError, TypeError):  # arrays that cannot be compared: not the same ones
-            return False
-
-
-#: Attributes of a model that change while it trains and mean nothing for what it computes.
-_CHANGES = frozenset(
-    (
-        *("_round", "history", "stop_training", "stop_evaluating", "stop_predicting"),
-        *("_native", "optimizer", "loss", "_scores", "_recipe"),
-    )
-)
-
-
 class _Entry:
     """A program, or why there is none, and what has to stay as it was or at least alive."""
 
     def __init__(self, step: Step | str, watched: list[Any], alive: Any) -> None:
-        self.step, self.alive = step, alive
-        self.seen = [_Seen(thing) for thing in watched if hasattr(thing, "__dict__")]
-        self.watched = watched
+        self.step, self.alive = step, (watched, alive)
+        self.watch = Watch(watched, [] if alive is None or alive[0] is None else [type(alive[0])])
 
     def holds(self) -> bool:
-        return all([s.same() for s in self.seen]) and (
-            isinstance(self.step, str) or self.step.fresh()
-        )
+        return self.watch.same() and (isinstance(self.step, str) or self.step.fresh())
+
+    @property
+    def size(self) -> int:
+        """The bytes of its memory."""
+        return 0 if isinstance(self.step, str) else self.step.program.arena.nbytes
+
+
+def _forget(kept: OrderedDict[Any, Any], size: Callable[[Any], int]) -> None:
+    """Drop what was used longest ago, down to `KEPT` entries of `KEPT_BYTES`; the last one stays."""
+    while len(kept) > 1 and (len(kept) > KEPT or sum(map(size, kept.values())) > KEPT_BYTES):
+        kept.popitem(last=False)

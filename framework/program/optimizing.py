@@ -17,6 +17,7 @@ from ..kernels import updates
 from ..kernels.native import Kernel
 from .build import Buffer, Build
 from .graph import NotNative
+from .watching import is_own, patched
 
 Array = np.ndarray
 #: Elements that one task updates: enough to be worth taking, little enough to share out.
@@ -29,17 +30,12 @@ def key_of(optimizer: Any) -> tuple[Any, ...]:
              "gradient_accumulation_steps")  # fmt: skip
     used = [bool(getattr(optimizer, name)) for name in names]
     flats = [id(flat.values) for flat in optimizer._flats]
-    return (id(optimizer), optimizer.rule, *used, *flats)
+    return (id(optimizer), optimizer.rule, len(vars(optimizer)), *used, *flats)
 
 
 def _kernel_of(o: Any) -> Kernel | None:
     """The kernel of an optimizer; None: a user's own, for which `Update.finish` calls NumPy."""
-    return updates.RULES[o.rule] if _own(type(o)) else None
-
-
-def _own(thing: Any) -> bool:
-    """Whether a class or function is of this package, so that it does what we know it does."""
-    return bool(thing.__module__.split(".")[0] == __name__.split(".")[0])
+    return updates.RULES[o.rule] if is_own(type(o)) and not patched(o) else None
 
 
 def has_kernel(optimizer: Any) -> bool:
@@ -82,7 +78,7 @@ class Update:
     """
 
     def __init__(self, optimizer: Any, variables: list[Any]) -> None:
-        if not _own(type(optimizer).apply):
+        if not is_own(type(optimizer).apply) or patched(optimizer) not in (None, "update"):
             name = type(optimizer).__name__
             raise NotNative(f"{name} has an apply() of its own, which may do anything")
         optimizer.build(())  # the slots that its settings ask for by now

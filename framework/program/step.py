@@ -17,7 +17,7 @@ from .lowering import Lowering
 from .optimizing import Update
 from .penalties import ActivityPenalty, WeightPenalties
 from .program import Program, groups_of, pitch_of
-from .taped_losses import plan_of
+from .taped_losses import TapedLoss, plan_of
 
 Array = np.ndarray
 
@@ -75,7 +75,8 @@ class Step:
     ) -> None:
         self.graph, self.batch, self.update = graph, batch, update
         self.dtypes = [np.dtype(p) for p in (pixels if isinstance(pixels, list) else [pixels])]
-        self._lock = threading.Lock()
+        #: Held during a run: a program has one memory. All those of a model share one lock.
+        self.lock = threading.RLock()
         self.variables = list(dict.fromkeys([*graph.variables, *regularized]))
         self._arrays = [v.data for v in self.variables]
         size = update.size if update else 0
@@ -102,6 +103,8 @@ class Step:
         self._alone = self.factors == [1] and not (self.activities or regularized or low.islands)
         #: The layers that run on the tape.
         self.islands = list(low.islands.values())
+        #: Whether Python takes part, which may do what the program was not made for.
+        self.pauses = bool(self.islands) or any(isinstance(p, TapedLoss) for p in self.losses)
         self.samples = low.samples
         self.program = Program(low.build, batch, size, workers, guard)
         #: The forms of targets and weights that were last found to fit.
@@ -207,7 +210,7 @@ class Step:
         Raises:
             ValueError: an argument of another shape or dtype.
         """
-        with self._lock:  # one program, one arena
+        with self.lock:
             return self._run(xs, ys, weights)
 
     def _run(self, xs: list[Array], ys: list[Any], weights: list[Any]) -> Outcome:

@@ -13,7 +13,7 @@ from ..tape import grad_enabled
 from ..tensor import wrap
 from .build import Buffer
 from .graph import Graph, NotNative
-from .islands import outside, read, samples_of, written
+from .islands import Unexpected, outside, read, samples_of, written
 from .losses import LossPlan
 from .lowering import Lowering
 from .program import Program
@@ -50,7 +50,11 @@ class TapedLoss:
         low.give(self.value, emit)
 
     def _judge(self, program: Program) -> None:
-        """Compute the loss of the predictions, and its gradient for them."""
+        """Compute the loss of the predictions, and its gradient for them.
+
+        Raises:
+            Unexpected: it has none; an eager step knows whether that matters.
+        """
         y, sample_weight = self.given
         predictions = wrap(samples_of(program, self.samples, self.shape).copy())
         predictions.requires_grad = self.trains
@@ -60,8 +64,9 @@ class TapedLoss:
         if not self.trains:
             return
         found = run_backward([loss], [None], [predictions])[0] if loss.requires_grad else None
-        g = np.zeros(predictions.shape, np.float32) if found is None else found.data
-        self.array = np.ascontiguousarray(g, np.float32)
+        if found is None:
+            raise Unexpected(f"{type(self.loss).__name__} has no gradient for the predictions")
+        self.array = np.ascontiguousarray(found.data, np.float32)
         program.point(self.gradient, self.array)
 
     def accepts(self, y: Any, count: int, sample_weight: Any = None) -> bool:

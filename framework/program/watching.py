@@ -1,0 +1,133 @@
+"""`Watch`: whether what a program was made from is still what it was.
+
+A translation may read anything that a layer holds: its attributes, what these hold in turn, the
+methods of its class. So all of that is remembered, whatever was read of it, and compared before the
+program is used again. Weights are left out: their values lie in memory that a program reads anew in
+every run.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..symbolic import SymbolicTensor
+from ..tensor import Tensor
+
+#: What a model notes while it trains; it means nothing for what it computes.
+_NOTES = frozenset(
+    (
+        *("history", "stop_training", "stop_evaluating", "stop_predicting"),
+        *("_native", "optimizer", "loss", "_scores", "_recipe", "_running", "_turn"),
+    )
+)
+#: What holds nothing, or nothing that a translation reads.
+_FIXED = (str, int, float, Tensor, SymbolicTensor, types.NoneType)
+_OWN = __name__.split(".")[0]
+
+
+def is_own(kind: Any) -> bool:
+    """Whether a class or function is of this package, so that it does what we know it does."""
+    return str(kind.__module__).split(".")[0] == _OWN
+
+
+class Watch:
+    """Some objects and all that they hold, as deep as it can change in place.
+
+    Args:
+        things: layers, losses, regularizers: what has attributes.
+        kinds: more classes whose methods may be replaced.
+    """
+
+    def __init__(self, things: Iterable[Any], kinds: Iterable[type] = ()) -> None:
+        #: Each list, dict or set, and a copy of it.
+        self._places: list[tuple[Any, Any]] = []
+        self._models: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._arrays: list[tuple[np.ndarray, np.ndarray]] = []
+        seen = set[int]()  # of what the lists above hold
+        watched = list(things)
+        for thing in watched:
+            self._object(thing, seen)
+        classes = [c for kind in (*map(type, watched), *kinds) for c in kind.__mro__ if is_own(c)]
+        self._places += [(vars(kind), dict(vars(kind))) for kind in dict.fromkeys(classes)]
+
+    def same(self) -> bool:
+        """Whether nothing has changed."""
+        try:
+            return (
+                all([now == before for now, before in self._places])
+                and all([_without_notes(now) == before for now, before in self._models])
+                and all([np.array_equal(a, b, equal_nan=True) for a, b in self._arrays])
+            )
+        except (ValueError, TypeError):  # what cannot be compared is another one
+            return False
+
+    def _object(self, thing: Any, seen: set[int]) -> None:
+        attributes = getattr(thing, "__dict__", None)
+        if attributes is None or id(attributes) in seen:
+            return
+        seen.add(id(attributes))
+        if "_layers" in attributes:  # a model, whose layers are asked for by themselves
+            self._models.append((attributes, _without_notes(attributes)))
+            self._value(attributes["_layers"], seen)
+            return
+        self._places.append((attributes, dict(attributes)))
+        for name, value in attributes.items():
+            if not name.startswith("_"):  # what is private is not changed from outside
+                self._value(value, seen)
+
+    def _value(self, value: Any, seen: set[int]) -> None:
+        """Remember what a value holds, if that can change without the value becoming another."""
+        if isinstance(value, _FIXED) or id(value) in seen or hasattr(value, "__name__"):
+            return
+        seen.add(id(value))
+        if isinstance(value, np.ndarray):
+            self._arrays.append((value, value.copy()))
+        elif isinstance(value, (tuple, frozenset)):
+            for item in value:
+                self._value(item, seen)
+        elif isinstance(value, (list, set, dict)):
+            self._places.append((value, value.copy()))
+            for item in value.values() if isinstance(value, dict) else value:
+                self._value(item, seen)
+        elif "_layers" not in getattr(value, "__dict__", ()):
+            self._object(value, seen)
+
+
+def _without_notes(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in attributes.items() if k not in _NOTES}
+
+
+def patched(thing: Any) -> str | None:
+    """The name of a method that somebody has put in the place of this package's, or None."""
+    kinds = [kind for kind in type(thing).__mro__ if is_own(kind)]
+    for kind in kinds:
+        for name, member in vars(kind).items():
+            function = getattr(member, "__func__", getattr(member, "fget", member))
+            code = getattr(function, "__code__", None)
+            if code is None:
+                if callable(member) and not isinstance(member, type):
+                    return f"{kind.__name__}.{name}"
+            elif function.__globals__.get("__name__", "").split(".")[0] != _OWN:
+                return f"{kind.__name__}.{name}"
+    for name in getattr(thing, "__dict__", ()):
+        if any(isinstance(vars(kind).get(name), types.FunctionType) for kind in kinds):
+            return name
+    return None
+
+
+def frozen(value: Any) -> Any:
+    """A value that is equal to another's if both mean the same, and stays what it is.
+
+    Arrays and containers count by their content, other things by identity.
+    """
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, (list, tuple)):
+        return tuple(frozen(v) for v in value)
+    if isinstance(value, dict):
+        return tuple((k, frozen(v)) for k, v in value.items())
+    return value
