@@ -70,7 +70,6 @@ class BatchData:
     Attributes:
         steps: the batches of a pass; None if it is not known (yet).
         once: whether the source can be gone through only once.
-        check: called with each batch, before anybody learns from it.
 
     Raises:
         ValueError: there is no batch.
@@ -84,7 +83,6 @@ class BatchData:
         self.name = name
         self._counts = counts
         self._class_weight: Mapping[int, float] | None = None
-        self.check: Callable[[Batch], None] | None = None
         self.indexed = hasattr(source, "__getitem__") and not isinstance(source, (list, tuple))
         self.once = not self.indexed and iter(source) is source
         self.steps = _length(source)
@@ -125,10 +123,7 @@ class BatchData:
     def _checked(self, raw: Iterator[Any], count: int) -> Iterator[Batch]:
         for batch in raw:
             data = self._read(batch)
-            parts = (data.x, data.y, data.sample_weight)
-            if self.check is not None:
-                self.check(parts)
-            yield parts
+            yield data.x, data.y, data.sample_weight
             count += 1
         if self.steps is None and not self.once:
             self.steps = count

@@ -12,8 +12,8 @@ import numpy as np
 from . import losses, optimizers
 from .backward import run_backward
 from .callbacks.base import Callback
-from .data import Batch, unpack_x_y_sample_weight
-from .feeding import BatchData, Data, Rounds
+from .data import unpack_x_y_sample_weight
+from .feeding import Data, Rounds
 from .layers.added import any_added
 from .metrics import Metric, resolved
 from .optimizers import Optimizer
@@ -25,6 +25,7 @@ from .settings import accepts, count_of, refuse_unknown
 from .tape import no_grad
 from .tensor import Tensor, wrap
 from .tree import is_structure, tree_leaves, tree_map
+from .turns import Own, Turn
 from .variable import Variable
 
 
@@ -33,6 +34,9 @@ class Round:
 
     Args:
         rounds: where `fit` takes its batches from.
+        callbacks: those of `fit`.
+        checks: whether each batch has to be checked against its predictions, because not all
+            samples were looked at beforehand.
 
     Attributes:
         variables: those to train; looked up once an epoch, because looking is slow.
@@ -40,12 +44,17 @@ class Round:
         own_metrics: metrics that `compile` was not given; None before the first batch.
         finite: whether every loss has been, in this `fit`.
         epoch, batch: with which `fit` goes on after a backup was restored, else None and 0.
-        callbacks: those of `fit`.
     """
 
-    def __init__(self, rounds: Rounds | None = None, callbacks: Sequence[Callback] = ()) -> None:
+    def __init__(
+        self,
+        rounds: Rounds | None = None,
+        callbacks: Sequence[Callback] = (),
+        checks: bool = False,
+    ) -> None:
         self.rounds = rounds
         self.callbacks = callbacks
+        self.checks = checks
         self.finite = True
         self.epoch: int | None = None
         self.batch = 0
@@ -80,7 +89,6 @@ class Steps:
     auto_scale_loss: bool = True
     _scores: Scores | None = None
     _recipe: UserDict[str, Any] | None = None
-    _round: Round | None = None
     _native: Any = None
 
     if TYPE_CHECKING:  # what `Layer` brings
@@ -96,6 +104,22 @@ class Steps:
         def trainable_variables(self) -> list[Variable]: ...
         @property
         def losses(self) -> list[Tensor]: ...
+
+    # Threads
+
+    @property
+    def _turn(self) -> Turn:
+        """Held by whoever goes through batches: the metrics are those of one pass at a time."""
+        return vars(self).setdefault("_turns", Turn())
+
+    @property
+    def _round(self) -> Round | None:
+        """The round that this thread is in."""
+        return vars(self).setdefault("_rounds", Own()).value
+
+    @_round.setter
+    def _round(self, running: Round | None) -> None:
+        vars(self).setdefault("_rounds", Own()).value = running
 
     # How to learn
 
@@ -269,7 +293,12 @@ class Steps:
         y_pred = self(x, training=True)
         loss = self._compute_loss(x, y, y_pred, sample_weight, True)
         variables = self._round.variables if self._round else self.trainable_variables
-        if variables and self.optimizer is not None:
+        if self.optimizer is None:
+            raise ValueError(
+                "The model has no optimizer, so it learns nothing: pass one to compile(optimizer="
+                "...), or define a train_step() that does without."
+            )
+        if variables:
             if not self.optimizer.built:
                 self._build_optimizer()
             scaled = self.optimizer.scale_loss(loss)
@@ -314,13 +343,14 @@ class Steps:
         if native is None or scores.loss is None or not self.built:
             return None
         running, rows = self._round, scores.by_output(y, sample_weight)
+        checks = running is None or running.checks
         if what == "test":
-            done = native.test(x, rows, running is None)
+            done = native.test(x, rows, checks)
         else:
             if self.optimizer is not None and not self.optimizer.built:
                 self._build_optimizer()
             variables = running.variables if running else None
-            done = native.train(x, rows, self.optimizer, variables, running is None)
+            done = native.train(x, rows, self.optimizer, variables, checks)
         if done is None:
             return None
         y_pred = tree_map(wrap, done.outputs)
@@ -351,8 +381,11 @@ class Steps:
         scores = self._scores_of(y_pred, "compute_loss")
         total = None
         running = self._round
-        if scores.loss is not None:  # fit and evaluate have checked the targets before the round
-            loss_of = scores.loss if running is None else scores.loss.compute
+        if scores.loss is not None:
+            self._need_targets(y, scores, "compute_loss")
+            # fit and evaluate have checked the targets in arrays before the round
+            checked = running is not None and not running.checks
+            loss_of = scores.loss.compute if checked else scores.loss
             total = loss_of(y, y_pred, sample_weight)
             if scores.loss_weight != 1:
                 total = total * scores.loss_weight
@@ -433,31 +466,25 @@ class Steps:
 
     def _inspect(self, source: Data, method: str) -> None:
         """Build the model on a few samples, and refuse targets that do not fit its output."""
-        data = source.sample()
-        self._need_targets(data.y, self._compiled(method), method)
-        few = data.part(slice(min(len(data), data.batch_size, 8)))[0]
-        with no_grad():
-            y_pred = self._answer(few)
-        scores, count = self._scores_of(y_pred, method), samples_in(few)
-        wrong = [y for y in tree_leaves(y_pred) if getattr(y, "shape", ())[:1] != (count,)]
-        if wrong:
-            first = wrong[0]
-            got = f"shape {first.shape}" if isinstance(first, Tensor) else type(first).__name__
-            raise ValueError(
-                f"{method}() needs a model that returns tensors whose axis 0 is that of the "
-                f"samples; for {count} samples {type(self).__name__} returned {got}."
-            )
-        last = (getattr(self, "_layers", None) or [self])[-1]
-        output = f"the output of {type(last).__name__} {last.name!r}"
-        scores.check(data.y, y_pred, len(data), output)
-        for loss, predictions, named in scores.judged(y_pred, output):
-            loss.check_predictions(predictions, named)
-        if found := data.not_finite(glance=True):
-            warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)
-        if isinstance(source, BatchData):  # only its first batch was looked at
-
-            def check(batch: Batch) -> None:
-                self._need_targets(batch[1], scores, method)
-                scores.check(batch[1], y_pred, samples_in(batch[0]), output)
-
-            source.check = check
+        with self._turn:
+            data = source.sample()
+            self._need_targets(data.y, self._compiled(method), method)
+            few = data.part(slice(min(len(data), data.batch_size, 8)))[0]
+            with no_grad():
+                y_pred = self._answer(few)
+            scores, count = self._scores_of(y_pred, method), samples_in(few)
+            wrong = [y for y in tree_leaves(y_pred) if getattr(y, "shape", ())[:1] != (count,)]
+            if wrong:
+                first = wrong[0]
+                got = f"shape {first.shape}" if isinstance(first, Tensor) else type(first).__name__
+                raise ValueError(
+                    f"{method}() needs a model that returns tensors whose axis 0 is that of the "
+                    f"samples; for {count} samples {type(self).__name__} returned {got}."
+                )
+            last = (getattr(self, "_layers", None) or [self])[-1]
+            output = f"the output of {type(last).__name__} {last.name!r}"
+            scores.check(data.y, y_pred, len(data), output)
+            for loss, predictions, named in scores.judged(y_pred, output):
+                loss.check_predictions(predictions, named)
+            if found := data.not_finite(glance=True):
+                warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)

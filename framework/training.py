@@ -11,7 +11,7 @@ import numpy as np
 
 from .callbacks import CallbackList, History
 from .data import ArrayData, pack_x_y_sample_weight, weights_of_classes
-from .feeding import Data, Rounds, data_for, validation_for
+from .feeding import BatchData, Data, Rounds, data_for, validation_for
 from .interrupts import Interrupts
 from .outputs import Outputs, arrays_of
 from .progress import Progress
@@ -129,14 +129,13 @@ class Trainer(Steps):
                 held_out.batch_size = count_of(validation_batch_size, "validation_batch_size")
             self._inspect(held_out, "fit")
             validation = Rounds(held_out, validation_steps, "validation_steps")
-        if not self.trainable_variables:
-            warnings.warn("The model has no trainable weights: fit() changes none.", stacklevel=2)
+        self._warn_if_frozen("fit")
         self._build_optimizer()
 
         history = self.history = History()
         everyone, progress = self._listeners(callbacks, verbose, rounds, epochs, history)
-        self.stop_training = False
-        current = self._round = Round(rounds, everyone.callbacks)
+        self.stop_training, idle = False, _Idle(self)
+        current = self._round = Round(rounds, everyone.callbacks, isinstance(data, BatchData))
         logs: Logs = {}
         epoch = first
         try:
@@ -147,13 +146,16 @@ class Trainer(Steps):
                         break
                     everyone.on_epoch_begin(epoch, {})
                     progress.begin(f"Epoch {epoch + 1}/{epochs}", rounds.steps)
-                    done = self._train_epoch(rounds, epoch, everyone, progress, interrupts)
+                    with self._turn:
+                        done = self._train_epoch(rounds, epoch, everyone, progress, interrupts)
                     if done is None:
                         break
                     logs = done
+                    idle.check()
                     if validation is not None and epoch + 1 in judged:
                         progress.note("validating")
-                        values = self._test(validation, everyone, None, interrupts)
+                        with self._turn:
+                            values = self._test(validation, everyone, None, interrupts)
                         logs |= {f"val_{name}": value for name, value in values.items()}
                     progress.clear()
                     everyone.on_epoch_end(epoch, logs)
@@ -194,7 +196,7 @@ class Trainer(Steps):
         interrupts: Interrupts,
     ) -> Logs | None:
         """Train on the batches of an epoch; the logs at the end, or None if there was no batch."""
-        current = self._round = self._round or Round(rounds)
+        current = self._round or Round(rounds)
         done, current.batch = current.batch, 0  # after a backup was restored, not all batches
         if not done:
             self.reset_metrics()
@@ -295,7 +297,8 @@ class Trainer(Steps):
         everyone, progress = self._listeners(callbacks, verbose, rounds)
         try:
             progress.begin("Evaluate", rounds.steps)
-            logs = self._test(rounds, everyone, progress)
+            with self._turn:
+                logs = self._test(rounds, everyone, progress)
             progress.end(logs)
         finally:
             progress.close()
@@ -311,7 +314,8 @@ class Trainer(Steps):
         """Judge every batch; the logs at the end."""
         self.stop_evaluating = False
         callbacks.on_test_begin({})
-        before, self._round = self._round, Round()
+        before = self._round
+        self._round = Round(checks=isinstance(rounds.data, BatchData))
         logs: Logs | None = None
         together, batch = self.steps_per_execution, -1
         repeater = Repeater(self, "test", rounds.data, callbacks.watches_tests)
@@ -430,8 +434,51 @@ class Trainer(Steps):
         scores = self._compiled(method)
         data = ArrayData(x, y, sample_weight, counts=self._counts())
         self._need_targets(data.y, scores, method)
-        self.reset_metrics()
-        step = self.train_step if method == "train_on_batch" else self.test_step
+        learns = method == "train_on_batch"
+        if learns:
+            self._warn_if_frozen(method)
+        step = self.train_step if learns else self.test_step
         batch = pack_x_y_sample_weight(data.x, data.y, data.sample_weight)
-        logs = self._final(numbers_of(step(batch), method))
+        with self._turn:
+            self.reset_metrics()
+            logs = self._final(numbers_of(step(batch), method))
         return logs if return_dict else flat(logs)
+
+    def _warn_if_frozen(self, method: str) -> None:
+        if self.built and not self.trainable_variables:
+            warnings.warn(
+                f"The model has no trainable weights: {method}() changes none.", stacklevel=3
+            )
+
+
+class _Idle:
+    """Notices once, after an epoch, that a `train_step` of a user's own has changed nothing.
+
+    Args:
+        model: about to be trained.
+    """
+
+    def __init__(self, model: Trainer) -> None:
+        self._model = model
+        usual = getattr(model.train_step, "__func__", None) is Steps.train_step
+        self._before = None if usual else self._state()
+
+    def _state(self) -> tuple[int, list[Array]]:
+        model = self._model
+        steps = 0 if model.optimizer is None else model.optimizer.iterations
+        return steps, [v.data.copy() for v in model.trainable_variables]
+
+    def check(self) -> None:
+        """Warn if nothing is other than it was."""
+        if self._before is None:
+            return
+        (steps, before), (now, after) = self._before, self._state()
+        self._before = None
+        same = steps == now and len(before) == len(after) > 0
+        if same and all(map(np.array_equal, before, after)):
+            warnings.warn(
+                f"train_step() of {type(self._model).__name__} has changed no weight in an epoch: "
+                "it has to apply the gradients, as in self.optimizer.apply(gradients, "
+                "self.trainable_variables).",
+                stacklevel=3,
+            )

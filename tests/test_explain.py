@@ -91,9 +91,8 @@ def test_a_model_that_has_no_shape_yet_is_refused() -> None:
 
 def test_first_look_at_data_runs_natively_where_it_can() -> None:
     model = _model(L.Dense(3))
-    calls = []
-    model.layers[0].call = lambda x: calls.append(x)  # an eager pass would end here
-    assert model._answer(np.ones((2, 5), np.float32)).shape == (2, 3) and not calls
+    assert model._answer(np.ones((2, 5), np.float32)).shape == (2, 3)
+    assert model._native.last is not None
 
 
 def test_warmup_says_how_many_kernels_are_ready(

@@ -10,6 +10,7 @@ import pytest
 
 import gradtape as gt
 from gradtape import program
+from gradtape.program import native
 
 Array = np.ndarray
 L = gt.layers
@@ -163,3 +164,112 @@ def test_normalisation_of_one_sample_stays_in_its_buffers() -> None:
         step.program.check_canaries()
         assert np.isfinite(loss) and np.isfinite(predictions).all()
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_a_model_is_used_by_several_threads_as_by_one() -> None:
+    """While one trains, others predict and evaluate: what training does and says stays the same."""
+    x, y = data(60)
+
+    def make() -> Any:
+        model = net()
+        model.compile(
+            gt.optimizers.SGD(0.05), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+        return model
+
+    def train(model: Any) -> Any:
+        return model.fit(x, y, 7, epochs=2, shuffle=False, verbose=0).history
+
+    alone = make()
+    expected = train(alone), alone.evaluate(x, y, verbose=0), alone.get_weights()
+    for _ in range(5):
+        model, failed, over = make(), [], threading.Event()
+
+        def repeat(what: Any, failed: Any = failed, over: Any = over) -> None:
+            try:
+                while not over.is_set():
+                    what()
+            except BaseException as error:
+                failed.append(error)
+
+        others = [
+            lambda model=model: model.predict(x[:9], verbose=0),
+            lambda model=model: model.evaluate(x[:20], y[:20], verbose=0),
+            lambda model=model: model.predict_on_batch(x[:3]),
+        ]
+        running = [threading.Thread(target=repeat, args=(what,)) for what in others]
+        for thread in running:
+            thread.start()
+        history = train(model)
+        over.set()
+        for thread in running:
+            thread.join()
+        assert not failed, failed
+        assert history == expected[0] and model.optimizer.iterations == 18
+        assert model.evaluate(x, y, verbose=0) == expected[1]
+        for v, w in zip(model.get_weights(), expected[2], strict=True):
+            np.testing.assert_array_equal(v, w)
+
+
+def test_programs_of_ever_new_sizes_are_forgotten() -> None:
+    model = gt.Sequential([gt.Input((None, None, 2)), L.Conv2D(3, 3), L.GlobalMaxPooling2D()])
+    for size in range(4, 4 + 2 * native.KEPT):
+        image = np.ones((1, size, size, 2), np.float32)
+        np.testing.assert_allclose(
+            model.predict(image, verbose=0), model(image).numpy(), rtol=1e-5, atol=1e-6
+        )
+    programs = model._native
+    assert len(programs._steps) == len(programs._graphs) == native.KEPT
+    assert programs.reason is None
+
+
+def test_programs_take_a_bounded_amount_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = gt.Sequential([gt.Input((None, None, 2)), L.Conv2D(3, 3), L.GlobalMaxPooling2D()])
+    model.predict(np.ones((1, 9, 9, 2), np.float32), verbose=0)
+    (entry,) = model._native._steps.values()
+    monkeypatch.setattr(native, "KEPT_BYTES", 3 * entry.size)
+    for size in range(10, 20):
+        model.predict(np.ones((1, size, size, 2), np.float32), verbose=0)
+        held = sum(e.size for e in model._native._steps.values())
+        assert held <= max(native.KEPT_BYTES, *(e.size for e in model._native._steps.values()))
+
+
+def fully_convolutional() -> Any:
+    gt.utils.set_random_seed(1)
+    layers = [L.Conv2D(4, 3, padding="same", activation="relu"), L.Conv2D(3, 1)]
+    model = gt.Sequential([gt.Input((None, None, 2)), *layers, L.Softmax()])
+    model.compile(gt.optimizers.SGD(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def images_of_sizes(count: int = 6) -> Any:
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        shape = (3 + number % 2, 5 + number % 3, 6 + number)
+        yield rng.normal(size=(*shape, 2)).astype(np.float32), rng.integers(0, 3, shape)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_batches_of_any_sizes_are_trained_on_and_judged(eager: bool) -> None:
+    model, expected = fully_convolutional(), fully_convolutional()
+    if eager:
+        eagerly(model)
+    history = model.fit(list(images_of_sizes()), epochs=2, verbose=0).history
+    seen = 0.0
+    for _ in range(2):
+        losses = [(expected.train_on_batch(x, y)[0], len(x)) for x, y in images_of_sizes()]
+        seen = sum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+    assert history["loss"][-1] == pytest.approx(seen, rel=1e-4)
+    for v, w in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(v, w, rtol=1e-4, atol=1e-5)
+    judged = [(expected.test_on_batch(x, y)[0], len(x)) for x, y in images_of_sizes()]
+    mean = sum(loss * n for loss, n in judged) / sum(n for _, n in judged)
+    assert model.evaluate(images_of_sizes(), verbose=0)[0] == pytest.approx(mean, rel=1e-4)
+
+
+def test_targets_that_do_not_fit_their_own_batch_are_refused() -> None:
+    x, y = next(images_of_sizes())
+    with pytest.raises(ValueError, match=r"\(3, 5, 5\)"):
+        fully_convolutional().fit(iter([(x, y), (x, y[:, :, :5])]), verbose=0)
+    with pytest.raises(ValueError, match="no targets y"):
+        fully_convolutional().fit(iter([(x, y), (x,)]), verbose=0)

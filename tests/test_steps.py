@@ -184,6 +184,7 @@ def test_metrics_in_attributes_are_reported_and_forgotten() -> None:
     assert model.evaluate(X, Y, verbose=0, return_dict=True)["seen"] == 0
 
 
+@pytest.mark.filterwarnings("ignore:train_step.* has changed no weight")
 def test_values_of_a_batch_become_those_of_the_epoch() -> None:
     """A step that reports its batch, as many examples do, and tracks the loss."""
 

@@ -124,6 +124,7 @@ class FunctionLoss(LossFunctionWrapper):
     """
 
     function: ClassVar[Any]
+    _settings: ClassVar[tuple[str, ...]]
 
     if TYPE_CHECKING:  # each class has its own, with the arguments by name
 
@@ -158,15 +159,15 @@ class FunctionLoss(LossFunctionWrapper):
             Loss.__init__(self, **common)
             self.__dict__.update(given)
 
-        cls.__init__ = constructor(  # type: ignore[method-assign]
-            arguments or (*settings, *COMMON), values, fill
-        )
+        given = arguments or (*settings, *COMMON)
+        cls._settings = tuple(name for name in given if name not in COMMON)
+        cls.__init__ = constructor(given, values, fill)  # type: ignore[method-assign]
         cls.function, cls.fn = staticmethod(of), staticmethod(FORMS[of].values)
 
     @property
     def _arguments(self) -> dict[str, Any]:  # type: ignore[override]
         """The settings as they are now: an attribute that was set counts, here and in programs."""
-        return {name: getattr(self, name) for name in FORMS[self.function].settings}
+        return {name: getattr(self, name) for name in self._settings}
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         y_true, y_pred = FORMS[self.function].matched(y_true, y_pred)

@@ -259,10 +259,10 @@ class Native:
             graph = graph_of(self.model, samples if len(samples) > 1 else samples[0], training)
         except (NotNative, ShapeError) as error:  # the eager step will refuse the shape
             graph = str(error)
-        before = None if known is None else known.graph
-        if isinstance(graph, Graph) and isinstance(before, Graph):
-            graph = before if graph.signature() == before.signature() else graph
-        made = _Known(graph, Watch(flat_layers(self.model)), self.model.weights)
+        signature = graph.signature() if isinstance(graph, Graph) else None
+        if known is not None and signature is not None and signature == known.signature:
+            graph = known.graph
+        made = _Known(graph, signature, Watch(flat_layers(self.model)), self.model.weights)
         self._graphs[key] = made
         self._graphs.move_to_end(key)
         _forget(self._graphs, lambda _: 0)
@@ -331,9 +331,11 @@ class _Thread(threading.local):
 
 
 class _Known(NamedTuple):
-    """A graph, or why there is none; what has to stay as it was; all weights of the model."""
+    """A graph, or why there is none; what it said of itself, as what it refers to may change; what
+    has to stay as it was; all weights of the model."""
 
     graph: Graph | str
+    signature: Any
     watch: Watch
     weights: list[Any]
 
@@ -359,6 +361,6 @@ class _Entry:
 
 
 def _forget(kept: OrderedDict[Any, Any], size: Callable[[Any], int]) -> None:
-    """Drop what was used longest ago, down to `KEPT` entries of `KEPT_BYTES`; the last one stays."""
+    """Drop what was used longest ago, down to `KEPT` entries and `KEPT_BYTES`; one stays."""
     while len(kept) > 1 and (len(kept) > KEPT or sum(map(size, kept.values())) > KEPT_BYTES):
         kept.popitem(last=False)

@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..symbolic import SymbolicTensor
 from ..tensor import Tensor
 
 #: What a model notes while it trains; it means nothing for what it computes.
 _NOTES = frozenset(
     (
         *("history", "stop_training", "stop_evaluating", "stop_predicting"),
-        *("_native", "optimizer", "loss", "_scores", "_recipe", "_running", "_turn"),
+        *("_native", "optimizer", "loss", "_scores", "_recipe", "_rounds", "_turns"),
     )
 )
 #: What holds nothing, or nothing that a translation reads.
-_FIXED = (str, int, float, Tensor, SymbolicTensor, types.NoneType)
+_FIXED = (str, int, float, Tensor, types.NoneType)
 _OWN = __name__.split(".")[0]
 
 

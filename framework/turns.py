@@ -1,0 +1,31 @@
+"""What threads that use one model at the same time share, and what each has for itself."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+class Turn:
+    """A lock that its holder may take again. A copy of it is another one, that nobody holds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *rest: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type[Turn], tuple[()]]:
+        return Turn, ()
+
+
+class Own(threading.local):
+    """Something that each thread has for itself: `value`, None at first. A copy has nothing yet."""
+
+    value: Any = None
+
+    def __reduce__(self) -> tuple[type[Own], tuple[()]]:
+        return Own, ()
