@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -141,12 +141,15 @@ class ArrayData:
             return parts["x"], parts.get("y"), parts.get("sample_weight")
         return tuple(self._arranged(k, parts) for k in ("x", "y", "sample_weight"))
 
-    def batches(self, *address: int, start: int = 0) -> Iterator[Batch]:
+    def batches(
+        self, *address: int, start: int = 0, most: int | None = None
+    ) -> Generator[Batch, None, None]:
         """The batches of an epoch.
 
         Args:
             address: which epoch; with `shuffle`, equal addresses give equal orders.
             start: how many batches to leave out.
+            most: how many will be asked for at most; None: all.
         """
         order = generator("shuffle", *address).permutation(len(self)) if self.shuffle else None
         for first in range(start * self.batch_size, len(self), self.batch_size):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+from .settings import count_of
+
 
 class PyDataset(ABC):
     """Base of data that is made batch by batch. Names and defaults are Keras's.
@@ -19,10 +21,14 @@ class PyDataset(ABC):
                 return images[index], labels[index]  # of batch `index`
 
     Args:
-        workers: threads that make batches ahead of the training; with 1, each batch is made when
-            its turn comes. Several call ``__getitem__`` at once.
-        use_multiprocessing: accepted; the workers are threads, which NumPy lets run in parallel.
-        max_queue_size: batches that may lie ready.
+        workers: threads that make batches ahead of the training, within an epoch; with 0 or 1, each
+            batch is made when its turn comes. Several call ``__getitem__`` at once.
+        use_multiprocessing: whether a single worker makes batches ahead, too. The workers are
+            threads in any case, which NumPy, Pillow and native steps let run in parallel.
+        max_queue_size: batches that may lie ready, or in the making, beside the one in use.
+
+    Raises:
+        ValueError: fewer than 0 workers, or a queue without room.
     """
 
     workers: int = 1
@@ -32,9 +38,9 @@ class PyDataset(ABC):
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
     ) -> None:
-        self.workers = workers
-        self.use_multiprocessing = use_multiprocessing
-        self.max_queue_size = max_queue_size
+        self.workers = count_of(workers, "workers", 0)
+        self.use_multiprocessing = bool(use_multiprocessing)
+        self.max_queue_size = count_of(max_queue_size, "max_queue_size")
 
     @abstractmethod
     def __getitem__(self, index: int) -> Any:

@@ -6,7 +6,7 @@ import itertools
 import numbers
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ class BatchData:
     Attributes:
         steps: the batches of a pass; None if it is not known (yet).
         once: whether the source can be gone through only once.
+        indexed: whether batches are asked for by number, so that a pass can go on anywhere.
 
     Raises:
         ValueError: there is no batch.
@@ -115,20 +116,22 @@ class BatchData:
             self._waiting = itertools.chain([first], raw)
         return self._read(first)
 
-    def batches(self, *address: int, start: int = 0) -> Iterator[Batch]:
+    def batches(
+        self, *address: int, start: int = 0, most: int | None = None
+    ) -> Generator[Batch, None, None]:
         """The batches of a pass; arguments as for `ArrayData.batches`."""
         # What has been done before is skipped at once: a source may draw random numbers on the way.
-        return self._checked(self._raw(*address, start=start), start)
+        return self._checked(self._raw(*address, start=start, most=most), start)
 
-    def _checked(self, raw: Iterator[Any], count: int) -> Iterator[Batch]:
+    def _checked(self, raw: Iterator[Any], count: int) -> Generator[Batch, None, None]:
         for batch in raw:
             data = self._read(batch)
             yield data.x, data.y, data.sample_weight
             count += 1
-        if self.steps is None and not self.once:
+        if self.steps is None and not self.once and not self.indexed:
             self.steps = count
 
-    def _raw(self, *address: int, start: int) -> Iterator[Any]:
+    def _raw(self, *address: int, start: int, most: int | None) -> Iterator[Any]:
         if not self.indexed:
             raw, self._waiting = self._waiting or iter(self.source), None
             deque(itertools.islice(raw, start), maxlen=0)
@@ -140,9 +143,11 @@ class BatchData:
             order = generator("shuffle", *address).permutation(self.steps)[start:].tolist()
         else:
             order = range(start, self.steps)
-        workers = int(getattr(self.source, "workers", 1) or 1)
-        if workers > 1:
-            ahead = max(workers, int(getattr(self.source, "max_queue_size", 10)))
+        # What comes after this epoch is not made ahead: the source may change between epochs.
+        order = itertools.islice(order, most)
+        settings = ("workers", 1), ("max_queue_size", 10), ("use_multiprocessing", False)
+        workers, ahead, processes = (getattr(self.source, *setting) for setting in settings)
+        if workers > 1 or (workers == 1 and processes):
             return _made_ahead(self.source.__getitem__, order, workers, ahead)
         return map(self.source.__getitem__, order)
 
@@ -177,7 +182,13 @@ def _length(source: Any) -> int | None:
 def _made_ahead(
     make: Callable[[int], Any], order: Iterable[int], workers: int, ahead: int
 ) -> Iterator[Any]:
-    """What ``map(make, order)`` gives, in order, made by threads some batches ahead."""
+    """What ``map(make, order)`` gives, in order, made by threads.
+
+    Args:
+        make, order: as for `map`.
+        workers: how many threads.
+        ahead: batches that may be in the making or lie ready, beside the one that is in use.
+    """
     from concurrent.futures import Future, ThreadPoolExecutor  # slow to import
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="gradtape-data")
@@ -185,7 +196,7 @@ def _made_ahead(
     try:
         for index in order:
             waiting.append(pool.submit(make, index))
-            if len(waiting) >= ahead:
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -259,9 +270,10 @@ class Rounds:
         self.data = data
         self._given = None if steps is None else count_of(steps, name)
         self._name = name
-        self._pass: tuple[int, ...] = ()
+        self._pass: tuple[int, ...] | None = None
         self._seen = 0
-        self._stream: Iterator[Batch] | None = None
+        self._stream: Generator[Batch, None, None] | None = None
+        self._restarts = isinstance(data, ArrayData) or data.indexed
 
     @property
     def steps(self) -> int | None:
@@ -271,16 +283,16 @@ class Rounds:
     @property
     def position(self) -> tuple[list[int], int] | None:
         """The address of the current pass and how many of its batches are done; None between."""
-        return None if self._stream is None else (list(self._pass), self._seen)
+        return None if self._pass is None else (list(self._pass), self._seen)
 
     def resume(self, address: Iterable[int], seen: int) -> None:
         """Go on from a `position`: with the next batch, in the order that this pass had."""
         self._pass, self._seen = tuple(address), seen
-        self._stream = self.data.batches(*self._pass, start=seen)
+        self._stream = None if self._restarts else self.data.batches(*self._pass, start=seen)
 
     def rewind(self) -> None:
         """Start the next epoch at the first batch, if the data can be gone through again."""
-        self._stream = None
+        self._pass = self._stream = None
         self._tell("on_epoch_end")  # as Keras does: data that shuffles there has the same order
 
     def round(self, *address: int, done: int = 0) -> Iterator[Batch]:
@@ -291,10 +303,11 @@ class Rounds:
             done: how many of these batches were done before `resume`.
         """
         self._tell("on_epoch_begin")
-        if self._stream is None:
+        if self._pass is None:
             self._pass, self._seen = address, 0
-            self._stream = self.data.batches(*address)
         left = None if self._given is None else self._given - done
+        if self._stream is None:
+            self._stream = self.data.batches(*self._pass, start=self._seen, most=left)
         for batch in itertools.islice(self._stream, left):
             self._seen += 1
             left = None if left is None else left - 1
@@ -305,9 +318,17 @@ class Rounds:
                 f"{self._name}={self._given}, and {self._seen} batches in a pass.",
                 stacklevel=4,
             )
-        if left or left is None or self._seen == self.data.steps:
+        over = left or left is None or self._seen == self.data.steps
+        if over:
+            self._pass = None
+        if over or self._restarts:
             self._stream = None
         self._tell("on_epoch_end")
+
+    def close(self) -> None:
+        """Make no more batches ahead."""
+        if self._restarts and self._stream is not None:
+            self._stream.close()
 
     def _tell(self, event: str) -> None:
         if isinstance(self.data, BatchData):

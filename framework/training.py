@@ -172,6 +172,9 @@ class Trainer(Steps):
             )
             raise
         finally:
+            for source in (rounds, validation):
+                if source is not None:
+                    source.close()
             progress.close()
             self._round = None
         return history
@@ -301,6 +304,7 @@ class Trainer(Steps):
                 logs = self._test(rounds, everyone, progress)
             progress.end(logs)
         finally:
+            rounds.close()
             progress.close()
         return logs if return_dict else flat(logs)
 
@@ -398,6 +402,7 @@ class Trainer(Steps):
                     break
             everyone.on_predict_end({})
         finally:
+            rounds.close()
             progress.close()
         return gathered.whole()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -92,6 +95,101 @@ def test_error_of_a_worker_arrives_where_the_batch_is_wanted() -> None:
         next(batches)
 
 
+@pytest.mark.parametrize(("workers", "room"), [(2, 1), (2, 3), (5, 2)])
+def test_no_more_batches_lie_ready_than_the_queue_has_room_for(workers: int, room: int) -> None:
+    class Counted(Parts):
+        made = 0
+
+        def __getitem__(self, index: int) -> Any:
+            Counted.made += 1
+            return super().__getitem__(index % len(PARTS))
+
+        def __len__(self) -> int:
+            return 30
+
+    for used, _ in enumerate(data_for(Counted(workers=workers, max_queue_size=room)).batches(), 1):
+        time.sleep(0.001)  # in which the workers could make many more
+        assert used <= Counted.made <= used + room
+
+
+def test_a_single_worker_makes_batches_ahead_where_keras_would_take_a_process() -> None:
+    source = Parts(workers=1, use_multiprocessing=True)
+    list(data_for(source).batches())
+    assert threading.current_thread().name not in source.asked
+
+
+class Reordering(Parts):
+    """Has another order after each epoch, and draws numbers for its batches."""
+
+    turn = 0
+
+    def __getitem__(self, index: int) -> Any:
+        x, y = super().__getitem__((index + self.turn) % len(PARTS))
+        return x * (1 + self.turn), y
+
+    def on_epoch_end(self) -> None:
+        self.turn += 1
+
+
+@pytest.mark.parametrize("steps", [None, 1, 3, 4, 6])
+def test_making_batches_ahead_changes_nothing(steps: int | None) -> None:
+    found = []
+    for workers in (1, 3):
+        model, source = network(), Reordering(workers=workers)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of data that ran out
+            history = model.fit(source, epochs=4, steps_per_epoch=steps, verbose=0).history
+        values = [model.evaluate(source, verbose=0), model.predict(source, verbose=0)]
+        found.append((history, *values, *model.get_weights()))
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_equal(got, expected)
+
+
+def _made_ahead() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("gradtape-data")]
+
+
+@pytest.mark.filterwarnings("ignore:The data ran out")
+@pytest.mark.parametrize("how", ["to its end", "by a callback", "by an error", "by Ctrl-C"])
+def test_no_thread_outlives_the_training(how: str) -> None:
+    model = network()
+    seen = []
+
+    def stop(batch: int, logs: Any) -> None:
+        seen.extend(_made_ahead())
+        if how == "by a callback":
+            model.stop_training = True
+        elif how == "by an error":
+            raise OSError("disk full")
+        elif how == "by Ctrl-C":
+            raise KeyboardInterrupt
+
+    callback = gt.callbacks.LambdaCallback(on_train_batch_end=stop)
+    raised = None
+    try:
+        model.fit(Parts(workers=2), epochs=2, steps_per_epoch=3, verbose=0, callbacks=[callback])
+    except (OSError, KeyboardInterrupt) as error:
+        raised = error  # whose traceback holds what `fit` held
+    assert (raised is None) == (how in ("to its end", "by a callback"))
+    assert seen and not _made_ahead()
+
+
+def test_a_generator_is_asked_for_no_more_than_is_used() -> None:
+    asked = []
+
+    def endless() -> Iterator[Any]:
+        for number in itertools.count():
+            asked.append(number)
+            yield PARTS[number % 3]
+
+    source = endless()
+    model = network()
+    model.fit(source, epochs=2, steps_per_epoch=3, verbose=0)
+    assert asked == list(range(6))
+    model.fit(source, steps_per_epoch=2, verbose=0)
+    assert asked == list(range(8))
+
+
 def test_batches_of_a_sequence_are_shuffled_by_seed_and_epoch() -> None:
     gt.utils.set_random_seed(1)
     data = data_for(Parts(), shuffle=True)
@@ -163,6 +261,8 @@ def test_class_weights_reach_the_samples_of_every_batch() -> None:
         (lambda: validation_for((X, Y, Y, Y), 3, (1, 1)), ValueError, "received 4 elements"),
         (lambda: Rounds(ArrayData(X), 0, "validation_steps"), ValueError, "validation_steps must"),
         (lambda: gt.utils.PyDataset(), TypeError, "__getitem__"),
+        (lambda: Parts(workers=-1), ValueError, "workers must be"),
+        (lambda: Parts(max_queue_size=0), ValueError, "max_queue_size must be"),
     ],
 )
 def test_data_that_cannot_be_meant_is_refused(make: Any, error: Any, words: str) -> None:

@@ -215,15 +215,21 @@ def save_img(
 
 
 class ImageBatches(Batches):
-    """Batches of images, read when they are asked for.
+    """Batches of images, read while the batch before is trained on.
 
     Attributes:
+        workers, max_queue_size: the threads that read ahead, and how many batches; see
+            `PyDataset`. May be set.
         class_names: in the order of their numbers.
         file_paths: of all images, in the order before shuffling.
     """
 
     class_names: list[str] | None
     file_paths: list[str]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.workers, self.max_queue_size = 2, 4
 
 
 def image_dataset_from_directory(
@@ -270,7 +276,7 @@ def image_dataset_from_directory(
 
     Returns:
         Batches of images (batch, height, width, channels), float32 from 0 to 255, with labels. A
-        file is read when its batch is asked for. ``"grayscale"`` keeps values above 255, see
+        file is read shortly before its batch is needed. ``"grayscale"`` keeps values above 255, see
         `load_img`.
 
     Raises:
