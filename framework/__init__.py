@@ -27,6 +27,7 @@ from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_
 from .gradcheck import GradientError, gradcheck
 from .gradient_tape import GradientTape
 from .initializers import Initializer
+from .interrupts import deferred
 from .layers import Input, InputSpec, Layer
 from .losses import Loss
 from .metrics import Metric
@@ -51,7 +52,8 @@ _LATER = ("datasets", "models", "plot")
 def __getattr__(name: str) -> Any:
     """``gt.models``, ``gt.datasets`` and ``gt.plot``, imported when first asked for (PEP 562)."""
     if name in _LATER:
-        return import_module(f".{name}", __name__)
+        with deferred():
+            return import_module(f".{name}", __name__)
     raise AttributeError(f"module 'gradtape' has no attribute {name!r}")
 
 

@@ -1,11 +1,34 @@
-"""Ctrl-C that waits for the current batch."""
+"""Ctrl-C that waits: for the current batch, or for what must not be left half done."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Lets Ctrl-C wait until the end of this, however often it is pressed.
+
+    For imports and compilations: a Numba that was interrupted while it was imported stays broken
+    for as long as the process lives. Then whoever handled Ctrl-C before is told.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[-1])
 
 
 class Interrupts:

@@ -14,6 +14,7 @@ from .backward import run_backward
 from .callbacks.base import Callback
 from .data import unpack_x_y_sample_weight
 from .feeding import Data, Rounds
+from .interrupts import deferred
 from .layers.added import any_added
 from .metrics import Metric, resolved
 from .optimizers import Optimizer
@@ -332,8 +333,8 @@ class Steps:
         if self.run_eagerly:
             return None
         if self._native is None:
-            from .program import Native, enabled  # Numba comes with it, so not before it is needed
-
+            with deferred():  # Numba comes with it, so not before it is needed
+                from .program import Native, enabled
             self._native = Native(self) if enabled() else False
         return self._native or None
 

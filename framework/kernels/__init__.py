@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from ..interrupts import deferred
+
 
 def __getattr__(name: str) -> ModuleType:
     """The room of that name, imported on its first use (PEP 562)."""
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        return importlib.import_module(f".{name}", __name__)
+        with deferred():
+            return importlib.import_module(f".{name}", __name__)
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{name}":
             raise

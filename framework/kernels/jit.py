@@ -7,6 +7,7 @@ plain Python, which is how they are debugged and their coverage is measured.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import warnings
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 
 import numba
 
+from ..interrupts import deferred
 from .trust import distrusted
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
@@ -36,14 +38,16 @@ def njit(function: Kernel | None = None, *, reorder: bool = False) -> Any:
     compiled = functools.partial(
         numba.njit, nogil=True, error_model="numpy", fastmath=set(REORDER) if reorder else False
     )
+    kernel = None
     # A cached kernel would have been compiled without the bounds checks that were asked for.
-    if getattr(numba.config, "BOUNDSCHECK", None) or not _cached():
-        return compiled(function)
-    try:
-        kernel = compiled(cache=True)(function)
-    except RuntimeError:  # "cannot cache function ...: no locator available": nowhere to write
-        return compiled(function)
-    _forgive(getattr(kernel, "_cache", None))
+    if not getattr(numba.config, "BOUNDSCHECK", None) and _cached():
+        # "cannot cache function ...: no locator available": nowhere to write
+        with contextlib.suppress(RuntimeError):
+            kernel = compiled(cache=True)(function)
+            _forgive(getattr(kernel, "_cache", None))
+    kernel = kernel or compiled(function)
+    if not numba.config.DISABLE_JIT:
+        kernel.compile = _whole(kernel.compile)
     return kernel
 
 
@@ -56,6 +60,17 @@ def _cached() -> bool:
     if why is not None:
         warnings.warn(f"gradtape does not use $NUMBA_CACHE_DIR: {why}.", stacklevel=2)
     return why is None
+
+
+def _whole(compile_kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """A compilation that Ctrl-C waits for: with its first one, Numba also fills its own tables."""
+
+    @functools.wraps(compile_kernel)
+    def attempt(*args: Any) -> Any:
+        with deferred():
+            return compile_kernel(*args)
+
+    return attempt
 
 
 def _forgive(cache: Any) -> None:

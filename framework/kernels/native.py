@@ -32,6 +32,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.sigutils import normalize_signature
 
+from ..interrupts import deferred
 from . import objects, simd
 
 _ROW = types.void(types.CPointer(types.int64))
@@ -63,7 +64,8 @@ class Kernel:
         """Where the compiled kernel is; where nothing is compiled, a number that `call` knows."""
         if numba.config.DISABLE_JIT:
             return _interpreted(self)
-        return objects.load(self._key, _COMPILER) or self._compile()
+        with deferred():
+            return objects.load(self._key, _COMPILER) or self._compile()
 
     @functools.cached_property
     def _key(self) -> str:
