@@ -19,6 +19,18 @@ def _binary(name: str, swapped: bool = False) -> Callable[[Own, Any], Own]:
     return lambda self, other: OPS[name](self, other)
 
 
+def _comparison(name: str) -> Callable[[Any, Any], Any]:
+    """Elementwise beside an array or a number; what is neither (None, text) is simply unequal."""
+
+    def compare(self: Any, other: Any) -> Any:
+        numbers = (Operators, int, float, complex, list, tuple)
+        if isinstance(other, numbers) or hasattr(other, "__array__"):
+            return OPS[name](self, other)
+        return NotImplemented
+
+    return compare
+
+
 class Operators:
     """The operators and methods of a tensor."""
 
@@ -46,8 +58,8 @@ class Operators:
     __ge__ = _binary("greater_equal")
     __and__ = _binary("logical_and")
     __or__ = _binary("logical_or")
-    __eq__ = _binary("equal")  # type: ignore[assignment]
-    __ne__ = _binary("not_equal")  # type: ignore[assignment]
+    __eq__ = _comparison("equal")
+    __ne__ = _comparison("not_equal")
     __hash__ = object.__hash__
 
     def __neg__(self: Own) -> Own:

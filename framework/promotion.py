@@ -60,7 +60,7 @@ def as_tensors(name: str, args: Sequence[Any], compares: bool = False) -> tuple[
 
 
 def _array(name: str, place: int, value: Any, wide: bool) -> Tensor:
-    what = "None" if value is None else f"{type(value).__name__} {value!r:.60}"
+    what = f"{type(value).__name__} {value!r:.60}"
     reason = "Expected a tensor, an array or a number."
     if value is not None and not isinstance(value, (str, bytes, dict, set)):
         try:

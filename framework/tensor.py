@@ -252,9 +252,10 @@ def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
         return array
     if array.dtype == np.float16 and dtype is None:
         return array.astype(DEFAULT_FLOAT)
+    what = f"{type(data).__name__} {data!r:.60}" if array.dtype.kind in "OSU" else array.dtype
     raise TypeError(
-        f"A tensor holds float32, float64, integers or bools, received dtype {array.dtype}. "
-        "Convert it first, for example with astype('float32')."
+        f"A tensor holds float32, float64, integers or bools, received {what}. Convert it first, "
+        "for example with astype('float32')."
     )
 
 

@@ -231,3 +231,10 @@ def test_sparsemax_of_two_is_sparse_sigmoid():
     x = np.linspace(-2, 2, 9)
     pairs = np.stack([x, np.zeros(9)], axis=1)
     np.testing.assert_allclose(ops.sparsemax(pairs).numpy()[:, 0], ops.sparse_sigmoid(x).numpy())
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "sparsemax"])
+def test_an_axis_without_elements_is_refused_by_name(name):
+    with pytest.raises(ValueError, match=rf"{name}: .*along axis 1 of shape \(2, 0\)"):
+        getattr(ops, name)(np.zeros((2, 0)))
+    assert getattr(ops, name)(np.zeros((0, 2))).shape == (0, 2)

@@ -172,3 +172,37 @@ def test_matmul_says_which_axes_do_not_fit():
         ops.matmul(M, M)
     with pytest.raises(ValueError, match="Multiply by a scalar with"):
         ops.matmul(M, 2.0)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        ([0, 1], [1, 2]),
+        ([0, 1], [1, 2], [2, 0]),
+        ([5, 3], [3, 51], []),
+        ([..., 1], [1, 0], [..., 0]),
+        ([0, 1], [2, 3], (3, 0)),
+    ],
+)
+def test_einsum_takes_lists_of_numbers_for_letters(axes):
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 3, 3))
+    arguments = [x, axes[0], y, *axes[1:]]
+    np.testing.assert_allclose(ops.einsum(*arguments).numpy(), np.einsum(*arguments), atol=1e-14)
+    tensors = [
+        gt.tensor(a, requires_grad=True) if isinstance(a, np.ndarray) else a for a in arguments
+    ]
+    assert np.einsum(*tensors).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("operands", "message"),
+    [
+        (([1.0], "i->i"), "or a list of numbers after each, received str"),
+        ((M,), "expected subscripts such as 'ij,jk->ik' before the tensors"),
+        (([1.0], [0], [1.0], [60]), "axes are numbered 0 to 51, received 60"),
+        (([1.0], [0], None, [0]), "received NoneType None"),
+    ],
+)
+def test_einsum_without_subscripts_says_what_it_expects(operands, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        ops.einsum(*operands)

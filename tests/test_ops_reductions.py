@@ -196,3 +196,20 @@ def test_bad_axes_are_refused():
         ops.norm(COLUMNS, axis=(0, -2))
     with pytest.raises(ValueError, match="no axis, a scalar has none"):
         ops.cumsum(1.0, axis=0)
+
+
+def test_the_largest_of_nothing_has_no_position():
+    for function in (ops.argmax, ops.argmin):
+        name = function.name
+        with pytest.raises(ValueError, match=rf"{name}: .*along axis 0 of shape \(0, 3\)"):
+            function(np.zeros((0, 3)), axis=0)
+        with pytest.raises(ValueError, match=rf"{name}: .* of shape \(0,\)"):
+            function(np.zeros(0))
+        assert function(np.zeros((0, 3)), axis=1).shape == (0,)
+
+
+@pytest.mark.parametrize("axis", ["0", 1.0, True, [0, None], np.True_])
+def test_an_axis_is_an_integer(axis):
+    for function in (ops.sum, ops.max, ops.softmax, ops.cumsum, ops.argmax, ops.std):
+        with pytest.raises(TypeError, match="Expected an axis as an integer, received"):
+            function(COLUMNS, axis=axis)

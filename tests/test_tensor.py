@@ -178,3 +178,15 @@ def test_no_grad_nests_is_exception_safe_and_per_thread():
 def test_tensors_hash_by_identity():
     x, y = gt.tensor([1.0]), gt.tensor([1.0])
     assert len({x, y, x}) == 2
+
+
+def test_what_is_no_array_is_unequal_to_a_tensor_rather_than_compared_by_element():
+    x, y = gt.tensor([1.0, 2.0]), gt.tensor([1.0, 3.0])
+    for other in (None, "same", b"same", object(), {}, len):
+        assert (x == other) is (other == x) is False
+        assert (x != other) is (other != x) is True
+    assert x in [None, "same", x]
+    assert None not in [x, y]
+    assert (x == y).tolist() == (x == [1, 3]).tolist() == [True, False]
+    assert (x != np.array([1, 3])).tolist() == [False, True]
+    assert (gt.tensor([1, 2]) == 1).tolist() == [True, False]

@@ -17,7 +17,7 @@ from ..registry import composite, op
 from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
 from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
 from .arithmetic import clip, held, hypot, minimum, where
-from .axes import axis_index, one_axis
+from .axes import axis_index, nonempty_axis
 from .elementary import abs as abs_
 from .elementary import erf, exp, square, tanh
 from .reductions import sum as sum_
@@ -283,7 +283,7 @@ def _softmax_samples(rng: Generator) -> Iterator[Sample]:
 @op(
     gradients=(lambda g, out, x, axis: out * (g - sum_(g * out, axis=axis, keepdims=True)),),
     samples=_softmax_samples,
-    resolve=one_axis,
+    resolve=nonempty_axis("softmax"),
 )
 def softmax(x: Array, /, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
@@ -310,7 +310,7 @@ def shifted_log_sum_exp(x: Array, axis: int | None) -> tuple[Array, Array]:
 @op(
     gradients=(lambda g, out, x, axis: g - exp(out) * sum_(g, axis=axis, keepdims=True),),
     samples=_softmax_samples,
-    resolve=one_axis,
+    resolve=nonempty_axis("log_softmax"),
 )
 def log_softmax(x: Array, /, axis: int = -1) -> Array:
     """log(softmax(x)) along an axis, without overflow or underflow."""
@@ -345,7 +345,7 @@ def _sparsemax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int) -> Tensor:
     return support * (g - mean)
 
 
-@op(gradients=(_sparsemax_rule,), samples=_sparsemax_samples, resolve=one_axis)
+@op(gradients=(_sparsemax_rule,), samples=_sparsemax_samples, resolve=nonempty_axis("sparsemax"))
 def sparsemax(x: Array, /, axis: int = -1) -> Array:
     """The nearest point of the probability simplex, along an axis (Martins & Astudillo, 2016).
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from ..errors import ShapeError
 from ..tensor import Tensor
@@ -14,8 +17,9 @@ def axis_index(axis: Any, ndim: int) -> int:
 
     Raises:
         ShapeError: there is no such axis.
+        TypeError: no integer at all.
     """
-    index = operator.index(axis)
+    index = _integer(axis, "an axis")
     if not -ndim <= index < ndim:
         raise ShapeError(
             f"Axis {index} is out of range for a tensor of rank {ndim}: expected "
@@ -41,6 +45,20 @@ def one_axis(x: Tensor, *, axis: Any, **settings: Any) -> dict[str, Any]:
     return {"axis": None if axis is None else axis_index(axis, x.ndim), **settings}
 
 
+def nonempty_axis(name: str) -> Callable[..., dict[str, Any]]:
+    """Resolve a setting ``axis`` of one axis, or None for all, that holds elements."""
+
+    def resolve(x: Tensor, **settings: Any) -> dict[str, Any]:
+        settings = one_axis(x, **settings)
+        axis = settings["axis"]
+        if not (x.size if axis is None else x.shape[axis]):
+            along = "" if axis is None else f" along axis {axis}"
+            raise ShapeError(f"{name}: there are no elements{along} of shape {x.shape}.")
+        return settings
+
+    return resolve
+
+
 def many_axes(x: Tensor, *, axis: Any, **settings: Any) -> dict[str, Any]:
     """Resolve a setting ``axis`` of one, several or all axes."""
     return {"axis": axis_tuple(axis, x.ndim), **settings}
@@ -48,6 +66,11 @@ def many_axes(x: Tensor, *, axis: Any, **settings: Any) -> dict[str, Any]:
 
 def shape_tuple(shape: Any) -> tuple[int, ...]:
     """A shape given as a number or a sequence of numbers."""
-    if isinstance(shape, (tuple, list)):
-        return tuple(operator.index(n) for n in shape)
-    return (operator.index(shape),)
+    sizes = shape if isinstance(shape, (tuple, list, np.ndarray)) else (shape,)
+    return tuple(_integer(n, "a length") for n in sizes)
+
+
+def _integer(value: Any, what: str) -> int:
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"Expected {what} as an integer, received {value!r:.60}.")
+    return operator.index(value)

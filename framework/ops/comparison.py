@@ -8,7 +8,7 @@ import numpy as np
 
 from ..registry import op
 from ..samples import between, binary, unary
-from .axes import one_axis
+from .axes import nonempty_axis, one_axis
 
 Array = np.ndarray
 
@@ -103,13 +103,13 @@ def _search_samples(rng: np.random.Generator) -> Any:
     return (s for s in unary(axis=(None, 0, -1))(rng) if s.arrays[0].size and s.arrays[0].ndim)
 
 
-@op(gradients=(None,), samples=_search_samples, resolve=one_axis, numpy=np.argmax)
+@op(gradients=(None,), samples=_search_samples, resolve=nonempty_axis("argmax"), numpy=np.argmax)
 def argmax(x: Array, /, axis: int | None = None, keepdims: bool = False) -> Array:
     """The position of the first maximum, along an axis or (None) in the flattened array."""
     return np.argmax(x, axis=axis, keepdims=keepdims)
 
 
-@op(gradients=(None,), samples=_search_samples, resolve=one_axis, numpy=np.argmin)
+@op(gradients=(None,), samples=_search_samples, resolve=nonempty_axis("argmin"), numpy=np.argmin)
 def argmin(x: Array, /, axis: int | None = None, keepdims: bool = False) -> Array:
     """The position of the first minimum, along an axis or (None) in the flattened array."""
     return np.argmin(x, axis=axis, keepdims=keepdims)

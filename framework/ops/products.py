@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..errors import ShapeError
 from ..registry import composite, op
 from ..samples import Generator, Sample, between, calls
 from ..tensor import Tensor, as_tensor
+from .axes import shape_tuple
 from .rearranging import diagonal
 from .reductions import sum as sum_
 from .shape import expand_dims, ravel, reshape, squeeze, transpose
@@ -204,6 +206,30 @@ def _single(x: Tensor, labels: Labels, sizes: dict[Label, int]) -> tuple[Tensor,
     return x, labels
 
 
+def _spelled(operands: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """Tensors and lists of numbers by turns as subscripts with letters, and the tensors."""
+    *pairs, last = [*operands, None][: len(operands) | 1]
+    terms = [*pairs[1::2], *([] if last is None else [last])]
+    text = []
+    for term in terms:
+        if not isinstance(term, (list, tuple)):
+            raise TypeError(
+                "einsum: expected subscripts such as 'ij,jk->ik' before the tensors, or a list of "
+                f"numbers after each, received {type(term).__name__} in the place of a list."
+            )
+        text.append("".join("..." if n is Ellipsis else _letter(n) for n in term))
+    output = "" if last is None else f"->{text.pop()}"
+    return ",".join(text) + output, tuple(pairs[::2])
+
+
+def _letter(number: Any) -> str:
+    """The letter of an axis, in an order that is alphabetical as well."""
+    letters = string.ascii_uppercase + string.ascii_lowercase
+    if shape_tuple(number)[0] not in range(len(letters)):
+        raise ValueError(f"einsum: axes are numbered 0 to {len(letters) - 1}, received {number}.")
+    return letters[number]
+
+
 _EINSUMS = [
     ("ij,jk->ik", (2, 3), (3, 2)), ("ij->ji", (2, 3)), ("ij->", (2, 3)), ("ij->j", (3, 1)),
     ("ii->i", (3, 3)), ("ii->", (3, 3)), ("iij->ji", (2, 2, 3)), ("iji,j->i", (2, 3, 2), (3,)),
@@ -229,13 +255,16 @@ def einsum(*operands: Any, subscripts: str = "") -> Tensor:
         operands: first the subscripts, a letter for each axis of each tensor, then the tensors. A
             letter that the output leaves out is summed over; a letter twice in a tensor takes the
             diagonal; ``...`` stands for all other axes; axes of length 1 broadcast. Several tensors
-            are multiplied from left to right.
+            are multiplied from left to right. Or each tensor with a list of numbers for letters,
+            the output's last if at all: ``einsum(x, [0, 1], y, [1, 2], [0, 2])``.
 
     Raises:
         ValueError, ShapeError: subscripts that make no sense, or do not fit the tensors.
     """
     if operands and isinstance(operands[0], str):
         subscripts, *operands = operands  # type: ignore[assignment]
+    elif not subscripts:
+        subscripts, operands = _spelled(operands)
     tensors = [as_tensor(x) for x in operands]
     inputs, output = _parse(subscripts, [x.shape for x in tensors])
     sizes = _sizes(subscripts, tensors, inputs)

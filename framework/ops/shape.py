@@ -66,6 +66,7 @@ def reshape(x: Array, /, shape: tuple[int, ...]) -> Array:
 def _resolve_transpose(x: Tensor, *, axes: Any) -> dict[str, Any]:
     if axes is None:
         return {"axes": tuple(reversed(range(x.ndim)))}
+    axes = axes if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
     order = tuple(axis_index(a, x.ndim) for a in axes)
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"transpose: axes {tuple(axes)} is no permutation of {x.ndim} axes.")
