@@ -154,8 +154,9 @@ def binary_focal_crossentropy(
     """Binary cross-entropy times (1 - p_t)^gamma. Settings: see `BinaryFocalCrossentropy`."""
     y_true = _smoothed(y_true, label_smoothing, 2)
     p = ops.sigmoid(y_pred) if from_logits else y_pred
-    right = y_true * p + (1.0 - y_true) * (1.0 - p)
-    values = (1.0 - right) ** gamma * _binary_logs(y_true, p)
+    rest = ops.sigmoid(-y_pred) if from_logits else 1.0 - y_pred
+    missed = y_true * rest + (1.0 - y_true) * p
+    values = missed**gamma * _binary_logs(y_true, p)
     if apply_class_balancing:
         values = values * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
     return ops.mean(values, axis=axis)

@@ -37,8 +37,9 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 @loss_function(same_shape)
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean((log(1 + y_true) - log(1 + y_pred))^2) over the last axis, for numbers above 0."""
-    logs = [ops.log(ops.maximum(y, EPSILON) + 1.0) for y in (y_pred, y_true)]
-    return ops.mean(ops.square(logs[0] - logs[1]), axis=-1)
+    y_true, y_pred = (ops.maximum(y, EPSILON) for y in (y_true, y_pred))
+    logarithm = ops.log1p((y_pred - y_true) / (1.0 + y_true))  # of (1 + y_pred) / (1 + y_true)
+    return ops.mean(ops.square(logarithm), axis=-1)
 
 
 @loss_function(same_shape)
@@ -68,7 +69,10 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
 def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(log(cosh(y_pred - y_true))) over the last axis."""
     error = y_pred - y_true
-    return ops.mean(error + ops.softplus(-2.0 * error) - math.log(2), axis=-1)
+    size = ops.abs(error)
+    near = 0.5 * ops.log1p(ops.square(ops.sinh(ops.where(size < 1.0, error, 0.0))))
+    far = size + ops.softplus(-2.0 * size) - math.log(2)  # which cancels near 0
+    return ops.mean(ops.where(size < 1.0, near, far), axis=-1)
 
 
 @loss_function(same_shape)

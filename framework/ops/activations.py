@@ -18,9 +18,12 @@ from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
 from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
 from .arithmetic import clip, held, hypot, minimum, where
 from .axes import axis_index, nonempty_axis
+from .comparison import argmax
 from .elementary import abs as abs_
-from .elementary import erf, exp, square, tanh
+from .elementary import erfc, exp, expm1, sigmoid, square, tanh
+from .reductions import shifted_log_sum_exp
 from .reductions import sum as sum_
+from .shape import ravel, reshape
 
 Array = np.ndarray
 
@@ -88,13 +91,6 @@ def relu6(x: Any) -> Tensor:
     return relu(x, max_value=6.0)
 
 
-@op(gradients=(lambda g, out, x: g * out * (1.0 - out),), samples=unary(-4, 4))
-def sigmoid(x: Array, /) -> Array:
-    """1 / (1 + exp(-x)), without overflow."""
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
-
-
 @op(gradients=(lambda g, out, x: g * sigmoid(x),), samples=unary(-4, 4))
 def softplus(x: Array, /) -> Array:
     """log(1 + exp(x)), a smooth relu."""
@@ -155,7 +151,7 @@ def selu(x: Any) -> Tensor:
 
 
 @op(
-    gradients=(lambda g, out, x, alpha: where(x > 0, g, g * (out / alpha + 1.0)),),
+    gradients=(lambda g, out, x, alpha: where(x > 0, g, g * exp(minimum(x, 0.0) / alpha)),),
     samples=unary(avoid=(0.0,), scales=(1.0,), alpha=(1.0, 0.5)),
 )
 def celu(x: Array, /, alpha: float = 1.0) -> Array:
@@ -184,9 +180,9 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     `approximate` uses their formula with tanh instead of erf.
     """
     x = as_floats("gelu", x)
-    if approximate:
-        return 0.5 * x * (1.0 + tanh(float(np.sqrt(2 / np.pi)) * (x + 0.044715 * x * x * x)))
-    return 0.5 * x * (1.0 + erf(x * float(np.sqrt(0.5))))
+    if approximate:  # (1 + tanh(u)) / 2 is sigmoid(2 u), which does not cancel
+        return x * sigmoid(float(np.sqrt(8 / np.pi)) * (x + 0.044715 * x * x * x))
+    return 0.5 * x * erfc(x * -float(np.sqrt(0.5)))
 
 
 @composite(samples=unary())
@@ -196,11 +192,10 @@ def mish(x: Any) -> Tensor:
     return x * tanh(softplus(x))
 
 
-@composite(samples=unary(avoid=(0.0,)))
-def softsign(x: Any) -> Tensor:
+@op(gradients=(lambda g, out, x: g / square(1.0 + abs_(x)),), samples=unary(avoid=(0.0,)))
+def softsign(x: Array, /) -> Array:
     """x / (1 + |x|)."""
-    x = as_floats("softsign", x)
-    return x / (1.0 + abs_(x))
+    return x / (1 + np.abs(x))
 
 
 @op(
@@ -215,9 +210,15 @@ def hard_tanh(x: Array, /) -> Array:
 
 @op(gradients=(lambda g, out, x: g * square(tanh(x)),), samples=unary())
 def tanh_shrink(x: Array, /) -> Array:
-    """x - tanh(x), in double precision because that cancels near 0."""
-    wide = x.astype(np.float64)
-    return (wide - np.tanh(wide)).astype(np.result_type(x, np.float32))
+    """x - tanh(x); near 0, where that cancels, by Lambert's continued fraction of tanh.
+
+    tanh(x) = x / (1 + q) with q = x^2 / (3 + x^2 / (5 + x^2 / (7 + ...))).
+    """
+    near = np.minimum(np.abs(x), 1) ** 2
+    q = near / 21
+    for odd in range(19, 2, -2):
+        q = near / (odd + q)
+    return np.where(np.abs(x) < 1, x * (q / (1 + q)), x - np.tanh(x))
 
 
 @composite(samples=unary(avoid=(-0.5, 0.5, -1.0, 1.0), threshold=(0.5, 1.0), scales=(1.0,)))
@@ -280,8 +281,23 @@ def _softmax_samples(rng: Generator) -> Iterator[Sample]:
                 yield Sample(between(-scale, scale)(rng, shape), axis=axis)
 
 
+def _at_top(x: Tensor, axis: int | None) -> Tensor:
+    """Where the first maximum along an axis is."""
+    if axis is None:
+        return reshape(_at_top(ravel(x), 0), x.shape)
+    places = np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+    return argmax(x, axis, keepdims=True) == places
+
+
+def _softmax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int | None) -> Tensor:
+    """p (g - sum(p g)), with g counted from that of the largest p: g - p g would cancel there."""
+    top = sum_(where(_at_top(x, axis), g, 0.0), axis=axis, keepdims=True)
+    g = g - top
+    return out * (g - sum_(g * out, axis=axis, keepdims=True))
+
+
 @op(
-    gradients=(lambda g, out, x, axis: out * (g - sum_(g * out, axis=axis, keepdims=True)),),
+    gradients=(_softmax_rule,),
     samples=_softmax_samples,
     resolve=nonempty_axis("softmax"),
 )
@@ -291,30 +307,22 @@ def softmax(x: Array, /, axis: int = -1) -> Array:
     return shifted / np.sum(shifted, axis=axis, keepdims=True)
 
 
-def shifted_log_sum_exp(x: Array, axis: int | None) -> tuple[Array, Array]:
-    """x minus its maximum along an axis, and log(sum(exp)) of that, a unit axis in its place.
-
-    The maximum contributes exactly 1 to the sum: log1p of the rest is accurate even where one
-    element outweighs all others.
-    """
-    if axis is None:
-        shifted, log_total = shifted_log_sum_exp(x.reshape(-1), 0)
-        return shifted.reshape(x.shape), log_total.reshape((1,) * x.ndim)
-    top = np.argmax(x, axis=axis, keepdims=True)
-    shifted = x - np.take_along_axis(x, top, axis)
-    rest = np.exp(shifted)
-    np.put_along_axis(rest, top, 0, axis)
-    return shifted, np.log1p(np.sum(rest, axis=axis, keepdims=True))
+def _log_softmax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int | None) -> Tensor:
+    """g - p sum(g); for the largest p this is g (1 - p) - p sum(other g), which does not cancel."""
+    top = _at_top(x, axis)
+    others = sum_(where(top, 0.0, g), axis=axis, keepdims=True)
+    total = sum_(g, axis=axis, keepdims=True)
+    return where(top, -g * expm1(out) - exp(out) * others, g - exp(out) * total)
 
 
 @op(
-    gradients=(lambda g, out, x, axis: g - exp(out) * sum_(g, axis=axis, keepdims=True),),
+    gradients=(_log_softmax_rule,),
     samples=_softmax_samples,
     resolve=nonempty_axis("log_softmax"),
 )
 def log_softmax(x: Array, /, axis: int = -1) -> Array:
     """log(softmax(x)) along an axis, without overflow or underflow."""
-    shifted, log_total = shifted_log_sum_exp(x, axis)
+    shifted, log_total, _ = shifted_log_sum_exp(x, axis)
     return shifted - log_total
 
 

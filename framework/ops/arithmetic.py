@@ -256,8 +256,8 @@ def heaviside(x: Array, y: Array, /) -> Array:
 
 @op(
     gradients=(
-        lambda g, out, x, y: g * y / (x * x + y * y),
-        lambda g, out, x, y: -g * x / (x * x + y * y),
+        lambda g, out, x, y: g * (y / hypot(x, y)) / hypot(x, y),
+        lambda g, out, x, y: -g * (x / hypot(x, y)) / hypot(x, y),
     ),
     samples=binary(between(0.5, 2), between(-2, 2)),
     broadcasts=True,

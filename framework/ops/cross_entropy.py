@@ -11,8 +11,10 @@ from ..errors import ShapeError
 from ..registry import composite, op
 from ..samples import Generator, Sample, between, binary
 from ..tensor import Tensor, as_tensor
-from .activations import log_softmax, shifted_log_sum_exp, sigmoid, softmax
-from .indexing import scatter_along_axis
+from .activations import log_softmax, softmax
+from .arithmetic import where
+from .elementary import expm1, sigmoid
+from .reductions import shifted_log_sum_exp
 from .reductions import sum as sum_
 from .shape import expand_dims
 
@@ -46,7 +48,8 @@ def _label_samples(rng: Generator) -> Iterator[Sample]:
 @op(
     gradients=(
         lambda g, out, logits, labels: (
-            expand_dims(g, -1) * (softmax(logits) - _one_hot(logits, labels))
+            expand_dims(g, -1)
+            * where(_is_label(logits, labels), expm1(-expand_dims(out, -1)), softmax(logits))
         ),
         None,
     ),
@@ -64,16 +67,13 @@ def sparse_softmax_cross_entropy(logits: Array, labels: Array, /) -> Array:
         TypeError, ShapeError, ValueError: labels that are not integers, of another shape, or out
             of range.
     """
-    shifted, log_total = shifted_log_sum_exp(logits, -1)
+    shifted, log_total, _ = shifted_log_sum_exp(logits, -1)
     chosen = np.take_along_axis(shifted, labels[..., None].astype(np.intp), -1)
     return (log_total - chosen)[..., 0]
 
 
-def _one_hot(logits: Tensor, labels: Tensor) -> Tensor:
-    ones = as_tensor(np.ones((*labels.shape, 1), logits.dtype))
-    return scatter_along_axis(
-        ones, expand_dims(labels, -1), axis=logits.ndim - 1, length=logits.shape[-1]
-    )
+def _is_label(logits: Tensor, labels: Tensor) -> Array:
+    return labels.data[..., None] == np.arange(logits.shape[-1])
 
 
 def _probabilities(rng: Generator, shape: tuple[int, ...]) -> Array:
@@ -96,7 +96,9 @@ def softmax_cross_entropy(logits: Any, probabilities: Any) -> Tensor:
 
 @op(
     gradients=(
-        lambda g, out, logits, labels: g * (sigmoid(logits) - labels),
+        lambda g, out, logits, labels: (  # sigmoid(logits) - labels, not to cancel at 1
+            g * ((1.0 - labels) * sigmoid(logits) - labels * sigmoid(-logits))
+        ),
         lambda g, out, logits, labels: -g * logits,
     ),
     samples=binary(between(-4, 4), between(0, 1)),

@@ -99,7 +99,7 @@ def exp2(x: Array, /) -> Array:
     return np.exp2(x)
 
 
-@op(gradients=(lambda g, out, x: g * (out + 1.0),), samples=unary(), numpy=np.expm1)
+@op(gradients=(lambda g, out, x: g * exp(x),), samples=unary(), numpy=np.expm1)
 def expm1(x: Array, /) -> Array:
     """e to the power x, minus 1, exact near 0."""
     return np.expm1(x)
@@ -151,7 +151,7 @@ def tan(x: Array, /) -> Array:
 
 
 @op(
-    gradients=(lambda g, out, x: g / sqrt(1.0 - x * x),),
+    gradients=(lambda g, out, x: g / sqrt((1.0 - x) * (1.0 + x)),),
     samples=unary(-0.8, 0.8),
     numpy=np.arcsin,
 )
@@ -161,7 +161,7 @@ def arcsin(x: Array, /) -> Array:
 
 
 @op(
-    gradients=(lambda g, out, x: -g / sqrt(1.0 - x * x),),
+    gradients=(lambda g, out, x: -g / sqrt((1.0 - x) * (1.0 + x)),),
     samples=unary(-0.8, 0.8),
     numpy=np.arccos,
 )
@@ -188,20 +188,38 @@ def cosh(x: Array, /) -> Array:
     return np.cosh(x)
 
 
-@op(gradients=(lambda g, out, x: g * (1.0 - out * out),), samples=unary(), numpy=np.tanh)
+@op(
+    gradients=(lambda g, out, x: 4.0 * g * logistic_density(2.0 * x),),
+    samples=unary(),
+    numpy=np.tanh,
+)
 def tanh(x: Array, /) -> Array:
     """The hyperbolic tangent."""
     return np.tanh(x)
 
 
-@op(gradients=(lambda g, out, x: g / sqrt(x * x + 1.0),), samples=unary(), numpy=np.arcsinh)
+@op(gradients=(lambda g, out, x: g * logistic_density(x),), samples=unary(-4, 4))
+def sigmoid(x: Array, /) -> Array:
+    """1 / (1 + exp(-x)), the logistic function, without overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1, small) / (1 + small)
+
+
+@op(gradients=(lambda g, out, x: -g * out * tanh(0.5 * x),), samples=unary(-4, 4))
+def logistic_density(x: Array, /) -> Array:
+    """sigmoid(x) sigmoid(-x), the slope of the sigmoid; accurate where the sigmoid is 1 or 0."""
+    small = np.exp(-np.abs(x))
+    return small / np.square(1 + small)
+
+
+@op(gradients=(lambda g, out, x: g / cosh(out),), samples=unary(), numpy=np.arcsinh)
 def arcsinh(x: Array, /) -> Array:
     """The inverse hyperbolic sine."""
     return np.arcsinh(x)
 
 
 @op(
-    gradients=(lambda g, out, x: g / sqrt(x * x - 1.0),),
+    gradients=(lambda g, out, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)),),
     samples=unary(1.2, 4, scales=(1.0, 10.0)),
     numpy=np.arccosh,
 )
@@ -211,7 +229,7 @@ def arccosh(x: Array, /) -> Array:
 
 
 @op(
-    gradients=(lambda g, out, x: g / (1.0 - x * x),),
+    gradients=(lambda g, out, x: g / ((1.0 - x) * (1.0 + x)),),
     samples=unary(-0.8, 0.8),
     numpy=np.arctanh,
 )

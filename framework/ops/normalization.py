@@ -18,7 +18,7 @@ from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from ..tensor import Tensor, as_tensor
 from .axes import axis_index, axis_tuple
 from .elementary import sqrt, square
-from .reductions import mean, nonempty_axes, var
+from .reductions import centred, mean, nonempty_axes, var
 from .shape import reshape
 
 Array = np.ndarray
@@ -57,9 +57,8 @@ def _normalize_rule(g: Tensor, out: Tensor, x: Tensor, axis: Axes, epsilon: floa
 )  # fmt: skip
 def normalize(x: Array, /, axis: Any = -1, epsilon: float = 1e-3) -> Array:
     """(x - mean) / sqrt(variance + epsilon), both taken along the axes."""
-    centred = x - np.mean(x, axis=axis, keepdims=True)
-    variance = np.mean(np.square(centred), axis=axis, keepdims=True)
-    return centred / np.sqrt(variance + epsilon)
+    x = centred(x, axis)
+    return x / np.sqrt(np.mean(np.square(x), axis=axis, keepdims=True) + epsilon)
 
 
 def _along(parameter: Any, x: Tensor, axis: Axes, name: str) -> Tensor | None:

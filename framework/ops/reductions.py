@@ -99,7 +99,14 @@ def mean(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
     return np.mean(x, axis=axis, keepdims=keepdims)
 
 
+def centred(x: Array, axis: Any) -> Array:
+    """x less its mean, and less what the rounding of that mean left over."""
+    x = x - np.mean(x, axis=axis, keepdims=True)
+    return x - np.mean(x, axis=axis, keepdims=True)
+
+
 def _deviation(x: Tensor, axis: Axes) -> Tensor:
+    x = x - mean(x, axis=axis, keepdims=True)
     return x - mean(x, axis=axis, keepdims=True)
 
 
@@ -115,7 +122,7 @@ def _deviation(x: Tensor, axis: Axes) -> Tensor:
 )
 def var(x: Array, /, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Array:
     """The variance: mean squared deviation, over n - ddof."""
-    return np.var(x, axis=axis, keepdims=keepdims, ddof=ddof)
+    return np.var(x - np.mean(x, axis=axis, keepdims=True), axis, ddof=ddof, keepdims=keepdims)
 
 
 def _spread_samples(rng: Generator, draw: Draw) -> Iterator[Sample]:
@@ -221,9 +228,31 @@ def min(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
+def shifted_log_sum_exp(x: Array, axis: Any) -> tuple[Array, Array, Array]:
+    """x minus its maximum along axes, log(sum(exp)) of that, and the maximum, unit axes in place.
+
+    The maximum contributes exactly 1 to the sum: log1p of the rest is accurate even where one
+    element outweighs all others.
+    """
+    axes = axis_tuple(axis, x.ndim)
+    rest = [i for i in range(x.ndim) if i not in axes]
+    rows = x.transpose(*rest, *axes).reshape(*(x.shape[i] for i in rest), _count(x, axes))
+    units = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    top = np.argmax(rows, axis=-1, keepdims=True)
+    largest = np.take_along_axis(rows, top, -1)
+    others = np.exp(rows - largest)
+    np.put_along_axis(others, top, 0, -1)
+    log_total = np.log1p(np.sum(others, axis=-1, keepdims=True))
+    largest = largest.reshape(units)
+    return x - largest, log_total.reshape(units), largest
+
+
 def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
-    out = kept(out, x, axis)
-    return kept(g, x, axis) * exp(x - where(out == -np.inf, 0.0, out))
+    """The softmax of x, from x less its maximum: the logarithm may be large, and rounded so."""
+    top = np.max(x.data, axis=axis, keepdims=True)
+    near = x - np.where(np.isfinite(top), top, x.dtype.type(0))
+    total = logsumexp(near, axis=axis, keepdims=True)
+    return kept(g, x, axis) * exp(near - where(total == -np.inf, 0.0, total))
 
 
 @op(
@@ -233,10 +262,9 @@ def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, axis: Axes, keepdims: boo
 )
 def logsumexp(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))), without overflow; gradient 0 where every x is -inf."""
-    top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):
-        out = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    with np.errstate(invalid="ignore"):
+        _, log_total, top = shifted_log_sum_exp(x, axis)
+    out = np.where(np.isfinite(top), top + log_total, top)
     return out if keepdims else out.reshape([n for i, n in enumerate(x.shape) if i not in axis])
 
 
