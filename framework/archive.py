@@ -12,11 +12,10 @@ import json
 import math
 import os
 import re
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +23,9 @@ from . import foreign
 from .errors import FileError
 from .reading import opened_regular, plain_json, refuse_too_much
 from .writing import replacing
+
+if TYPE_CHECKING:
+    import zipfile
 
 FORMAT = "gradtape"
 VERSION = 1
@@ -59,6 +61,8 @@ def write(path: str | os.PathLike[str], config: dict[str, Any], arrays: dict[str
         refuse_too_much(text.encode())
     except FileError as error:
         raise FileError(f"Cannot save {os.fspath(path)!r}: {error}.") from error
+    import zipfile  # slow to import
+
     with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_CONFIG, _TIME), text)
         for name, array in arrays.items():
@@ -85,6 +89,8 @@ class Archive:
     """
 
     def __init__(self, file: zipfile.ZipFile, name: str, size: int) -> None:
+        import zipfile
+
         self._file = file
         self.name = name
         members = file.infolist()
@@ -202,6 +208,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Archive]:
             format if it is another program's.
         OSError: it cannot be opened.
     """
+    import zipfile
+
     name = os.fspath(path)
     with opened_regular(name) as stream:
         _refuse_foreign(name, stream.read(300), [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 #: Longer lists of names are left out of an error that has near matches to offer.
@@ -27,6 +26,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """
     names = sorted(known)
     original = {n.lower(): n for n in names}
+    import difflib  # slow to import, and needed only for an error
+
     near = difflib.get_close_matches(str(name).lower(), original, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
     listed = "" if near and len(names) > LISTED else f" Known: {', '.join(names)}."

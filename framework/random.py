@@ -8,10 +8,9 @@ so a run can be resumed in the middle and does not depend on the timing of threa
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import operator
-import secrets
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-_seed = secrets.randbits(32)
+_seed = int.from_bytes(os.urandom(4), "little")
 _streams = itertools.count()
 
 
@@ -75,6 +74,8 @@ def key(*address: int | str, seed: int | None = None) -> np.ndarray:
             that equal numbers of different purposes are different streams.
         seed: replaces the global seed.
     """
+    import hashlib  # slow to import
+
     parts = [a if isinstance(a, str) else operator.index(a) for a in address]
     start = _seed if seed is None else check_seed(seed)
     digest = hashlib.blake2b(repr((start, *parts)).encode(), digest_size=16).digest()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .layers.window import Window
+from .layers.window import Window, fraction
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class FieldAxis(NamedTuple):
@@ -28,10 +30,10 @@ class FieldAxis(NamedTuple):
         """Behind a window; what all positions see stays as it is."""
         grown = self.size + math.ceil((size - 1) * self.stride)
         offset = self.offset - before * self.stride
-        parts = Fraction(stride).denominator
-        if parts > 1 and (self.stride != 1 or Fraction(self.offset).denominator > 1):
+        parts = stride.denominator
+        if parts > 1 and (self.stride != 1 or self.offset.denominator > 1):
             # Several positions share a window that starts at the first of them.
-            slack = Fraction(self.stride * (parts - 1), parts)
+            slack = fraction(self.stride * (parts - 1), parts)
             grown, offset = grown + math.ceil(slack), offset - slack
         return self._replace(size=grown, stride=_whole(self.stride * stride), offset=_whole(offset))
 
@@ -46,7 +48,7 @@ class FieldAxis(NamedTuple):
 
 
 def _whole(number: int | Fraction) -> int | Fraction:
-    return int(number) if Fraction(number).denominator == 1 else number
+    return int(number) if number.denominator == 1 else number
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ each op says what is special about it (its domain, its kinks).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-Generator = np.random.Generator
+if TYPE_CHECKING:
+    Generator = np.random.Generator
+else:
+    Generator = "numpy.random.Generator"  # for annotations: the module is slow to import
 
 #: The difference step of a check on values of unit scale; kinks stay further away than it reaches.
 STEP = 1e-3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import operator
 import reprlib
@@ -47,6 +46,8 @@ def refuse_unknown(method: Callable[..., Any], unknown: dict[str, Any]) -> None:
     if unknown:
         name = next(iter(unknown))
         known = [p for p in inspect.signature(method).parameters if p not in ("self", "unknown")]
+        import difflib  # slow to import, and needed only for an error
+
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         raise TypeError(
             f"{method.__name__}() has no argument {name!r}."

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .layers.base import Layer
 from .symbolic import Call
 from .tree import tree_map
 from .variable import Variable
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 HEADINGS = ("Layer (type)", "Output Shape", "Param #")
 _CONNECTED, _TRAINABLE = "Connected to", "Trainable"
@@ -95,6 +96,8 @@ def _widths(
     natural = {
         c: max(_MIN_WIDTHS.get(c, 0), len(c), *(len(row[c]) for row in rows), 0) for c in columns
     }
+    import shutil  # slow to import
+
     limit = line_length or shutil.get_terminal_size((_WIDE, 24)).columns
 
     def spare(widths: dict[str, int]) -> int:

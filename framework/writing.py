@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,7 +69,7 @@ def sweep(target: Path) -> None:
 def _locked(target: Path, mode: int) -> tuple[BinaryIO, Path]:
     """A file of its own beside the target, locked as long as it is open."""
     while True:
-        path = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+        path = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = open(os.open(path, flags, mode), "wb")  # noqa: SIM115 (the caller closes it)
         with suppress(OSError):  # some file systems know no locks: nothing is removed there

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from glob import glob
 from pathlib import Path
 
 TRAIN = "gradtape train mlp --limit 64 --epochs 6 --batch-size 16 --no-picture"
@@ -155,14 +156,19 @@ def _killed(
             return True
         time.sleep(0.002)
     if chance.random() < 0.3:  # in the middle of the next file that it writes
-        before = set(folder.rglob("*.tmp"))
-        while process.poll() is None and before.issuperset(folder.rglob("*.tmp")):
+        before = _unfinished(folder)
+        while process.poll() is None and _unfinished(folder) <= before:
             pass
     return process.poll() is not None
 
 
+def _unfinished(folder: Path) -> set[str]:
+    """The files that somebody writes, or has left behind."""
+    return {*glob(f"{folder}/.*.tmp"), *glob(f"{folder}/backup/.*.tmp")}
+
+
 def _stage(folder: Path) -> str:
-    if any(folder.rglob("*.tmp")):
+    if _unfinished(folder):
         return "while a file was written"
     if not (folder / "backup").exists():
         return "before the first backup" if not (folder / "model.npz").exists() else "at the end"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -211,4 +210,6 @@ class BackupAndRestore(_Saver):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self.delete_checkpoint:
+            import shutil  # slow to import
+
             shutil.rmtree(self.backup_dir, ignore_errors=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
 import struct
 import time
 import zlib
@@ -33,6 +32,8 @@ class EventFile:
     """
 
     def __init__(self, folder: str | os.PathLike[str], suffix: str = ".v2") -> None:
+        import socket  # slow to import
+
         Path(folder).mkdir(parents=True, exist_ok=True)
         name = (
             f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import Any, TextIO
 
@@ -64,6 +63,8 @@ class CSVLogger(Callback):
             if not any(name.startswith("val_") for name in names):
                 names += [f"val_{name}" for name in names]  # a later epoch may be validated
             self._columns = ["epoch", *names]
+        import csv  # slow to import
+
         writer = csv.DictWriter(
             self._file, self._columns, delimiter=self.sep, restval="NA", extrasaction="ignore"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
@@ -82,6 +81,8 @@ def unknown_argument(cls: type, name: str) -> TypeError:
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"
     ]
     known = list(dict.fromkeys(known))
+    import difflib  # slow to import, and needed only for an error
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from .input_spec import InputSpec, LayerError
 from .regularization import RandomLayer
 
 Array = np.ndarray
-Generator = np.random.Generator
+if TYPE_CHECKING:
+    Generator = np.random.Generator
+else:
+    Generator = "numpy.random.Generator"  # for annotations: the module is slow to import
 
 #: The keys of a dict of data; labels and masks follow the images.
 KEYS = ("images", "labels", "segmentation_masks")

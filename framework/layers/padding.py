@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 from .. import ops
@@ -11,7 +10,7 @@ from ..serialization import register
 from ..tensor import Tensor
 from .input_spec import LayerError
 from .spatial import SpatialLayer
-from .window import Window
+from .window import Window, fraction
 
 
 class ZeroPadding(SpatialLayer):
@@ -116,7 +115,7 @@ class UpSampling(SpatialLayer):
         return self.output_of(input_shape, lengths, input_shape[self.channel_axis])
 
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
-        steps = tuple(Fraction(1, k) for k in self.size)
+        steps = tuple(fraction(1, k) for k in self.size)
         return Window((1,) * self.rank, steps, (0,) * self.rank)
 
     def get_config(self) -> dict[str, Any]:
@@ -216,7 +215,7 @@ class UpSampling2D(UpSampling):
             return window
         # The two (or four) nearest elements, from one before ``(i + 1/2) / k - 1/2`` on.
         more = int(self.interpolation == "bicubic")
-        before = tuple(Fraction(k - 1, 2 * k) + more for k in self.size)
+        before = tuple(fraction(k - 1, 2 * k) + more for k in self.size)
         return window._replace(size=(2 + 2 * more,) * self.rank, before=before)
 
     def get_config(self) -> dict[str, Any]:

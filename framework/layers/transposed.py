@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from fractions import Fraction
 from typing import Any
 
 from .. import ops
@@ -15,7 +14,7 @@ from ..tensor import Tensor
 from .arguments import refuse
 from .convolution import Conv
 from .input_spec import LayerError
-from .window import Window
+from .window import Window, fraction
 
 _OPEN = 1 << 20  # stands for an axis of any length
 
@@ -121,8 +120,8 @@ class ConvTranspose(Conv):
         axes = list(zip(reach, self.strides, pairs, strict=True))
         return Window(
             tuple(-(-k // s) for k, s, _ in axes),
-            tuple(Fraction(1, s) for s in self.strides),
-            tuple(Fraction(k - s - p[0], s) for k, s, p in axes),
+            tuple(fraction(1, s) for s in self.strides),
+            tuple(fraction(k - s - p[0], s) for k, s, p in axes),
         )
 
     def get_config(self) -> dict[str, Any]:

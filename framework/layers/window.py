@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..ops.axes import axis_tuple
 from ..ops.geometry import extent, resolve_padding
 from ..tree import Shape
 
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 #: A length of axes that are open, for padding that depends on it.
 _OPEN = 1 << 20
+
+
+def fraction(numerator: int | Fraction, denominator: int) -> Fraction:
+    """An exact ratio."""
+    from fractions import Fraction  # slow to import, and rarely needed
+
+    return Fraction(numerator, denominator)
 
 
 class Window(NamedTuple):
