@@ -6,7 +6,10 @@ arrays as in Keras, and ``CLASSES``, the names its labels index.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradtape.errors import unknown_name
+from gradtape.exports import exporting
 
 from . import cifar10, fashion_mnist, mnist, mnist_sample
 from ._files import DataSet
@@ -37,3 +40,7 @@ def load(name: str) -> DataSet:
     if not isinstance(name, str) or name not in _LOADERS:
         raise unknown_name("data set", name, _LOADERS)
     return _LOADERS[name]()
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "data set")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import (
     activations,
@@ -17,23 +16,21 @@ from . import (
     optimizers,
     regularizers,
     saving,
-    utils,
 )
 from .analysis import analysis
 from .anomaly import detect_anomaly
 from .checkpoint import checkpoint
 from .cloning import clone_model
+from .exports import exporting
 from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
 from .gradcheck import GradientError, gradcheck
 from .gradient_tape import GradientTape
 from .initializers import Initializer
-from .interrupts import deferred
 from .layers import Input, InputSpec, Layer
 from .losses import Loss
 from .metrics import Metric
 from .model import Model
 from .optimizers import Optimizer
-from .proof import prove
 from .registry import composite, op
 from .regularizers import Regularizer
 from .samples import Sample
@@ -45,17 +42,12 @@ from .variable import Variable
 
 __version__ = "0.1.0"
 
-#: Rooms that are users of the package themselves, or need an extra: imported on first use.
-_LATER = ("datasets", "models", "plot")
-
-
-def __getattr__(name: str) -> Any:
-    """``gt.models``, ``gt.datasets`` and ``gt.plot``, imported when first asked for (PEP 562)."""
-    if name in _LATER:
-        with deferred():
-            return import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'gradtape' has no attribute {name!r}")
-
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import models as models
+    from . import plot as plot
+    from . import utils
+    from .proof import prove
 
 __all__ = [
     "GradientError",
@@ -108,3 +100,8 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+if not TYPE_CHECKING:  # so that types know every name
+    #: What is slow to import, uses the package itself, or needs an extra.
+    _later = {"datasets": "", "models": "", "plot": "", "utils": "", "prove": ".proof"}
+    __getattr__, __dir__ = exporting(__name__, __all__, later=_later)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import ops
+from .exports import exporting
 from .serialization import deserializer, resolve, serialize
 from .tensor import Tensor, as_tensor
 
@@ -48,3 +49,7 @@ def get(identifier: Any) -> Activation:
 
 
 deserialize = deserializer(get)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "activation")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
 from .errors import ShapeError
+from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
 from .tape import no_grad
 from .tensor import Tensor, as_tensor
@@ -173,3 +174,7 @@ def constrain(variables: Iterable[Variable]) -> None:
                     f"received {values.shape}."
                 )
             variable.data[...] = values
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "constraint")

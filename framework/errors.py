@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .left_out import left_out
+
 #: Longer lists of names are left out of an error that has near matches to offer.
 LISTED = 30
 
@@ -25,10 +27,23 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
         known: every valid name.
     """
     names = sorted(known)
-    original = {n.lower(): n for n in names}
+    if why := left_out(f"{kind}s", name):
+        return ValueError(f"Unknown {kind} {name!r}.{why}")
+    hint = meant(name, names)
+    listed = "" if hint and len(names) > LISTED else f" Known: {', '.join(names)}."
+    return ValueError(f"Unknown {kind} {name!r}.{hint}{listed}")
+
+
+def meant(name: object, known: Iterable[str]) -> str:
+    """A question whether another name was meant, with a space before it; empty if none is near."""
     import difflib  # slow to import, and needed only for an error
 
-    near = difflib.get_close_matches(str(name).lower(), original, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
-    listed = "" if near and len(names) > LISTED else f" Known: {', '.join(names)}."
-    return ValueError(f"Unknown {kind} {name!r}.{hint}{listed}")
+    original = {n.lower(): n for n in known}
+    asked = str(name).lower()
+    near = [asked] if asked in original else difflib.get_close_matches(asked, original)
+    return f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
+
+
+def counted(number: int, what: str, several: str | None = None) -> str:
+    """A number of things: ``"1 epoch"``, ``"4,000 images"``, ``"2 classes"`` (with `several`)."""
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .data import ArrayData, Batch, unpack_x_y_sample_weight, weights_of_classes
+from .errors import counted
 from .random import generator
 from .settings import count_of
 from .tensor import Tensor
@@ -314,8 +315,9 @@ class Rounds:
             yield batch
         if left:
             warnings.warn(
-                f"The data ran out {left} batches before the end of the epoch: "
-                f"{self._name}={self._given}, and {self._seen} batches in a pass.",
+                f"The data ran out {counted(left, 'batch', 'batches')} before the end of the "
+                f"epoch: {self._name}={self._given}, and {counted(self._seen, 'batch', 'batches')} "
+                "in a pass.",
                 stacklevel=4,
             )
         over = left or left is None or self._seen == self.data.steps

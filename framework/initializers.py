@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import random
+from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
 
 Shape = tuple[int, ...]
@@ -426,6 +427,10 @@ _table = spellings(
 )  # fmt: skip
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 globals().update({name: made for name, made in _table.items() if name.islower()})
+__all__ = [
+    "IdentityInitializer", "Initializer", "OrthogonalInitializer", "deserialize", "get",
+    "serialize", *_table,
+]  # fmt: skip
 _table |= {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
            "IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal}  # fmt: skip
 
@@ -440,3 +445,7 @@ def get(identifier: Any) -> Any:
 
 
 deserialize = deserializer(get)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "initializer")

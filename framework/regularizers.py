@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
+from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
 from .tensor import Tensor, as_tensor
 
@@ -159,3 +160,7 @@ def get(identifier: Any) -> Any:
 
 
 deserialize = deserializer(get)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "regularizer")

@@ -11,12 +11,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import archive
 from .archive import Archive
+from .exports import exporting
 from .layers.base import placeholder_weights
 from .serialization import (
     custom_object_scope,
@@ -193,3 +194,7 @@ def _described(file: Archive, what: str) -> Iterator[None]:
 def _may_write(filepath: Path, overwrite: bool) -> None:
     if not overwrite and os.path.exists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)!r} exists. Pass overwrite=True to replace it.")
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "name")

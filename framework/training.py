@@ -11,6 +11,7 @@ import numpy as np
 
 from .callbacks import CallbackList, History
 from .data import ArrayData, pack_x_y_sample_weight, weights_of_classes
+from .errors import counted
 from .feeding import BatchData, Data, Rounds, data_for, validation_for
 from .interrupts import Interrupts
 from .outputs import Outputs, arrays_of
@@ -165,10 +166,9 @@ class Trainer(Steps):
                 everyone.on_train_end(logs)
         except KeyboardInterrupt:
             progress.close()
-            count = len(history.epoch)
             progress.say(
                 f"Interrupted in epoch {epoch + 1}/{epochs}: the model keeps what it learned, "
-                f"model.history the {count} finished epoch{'' if count == 1 else 's'}."
+                f"model.history the {counted(len(history.epoch), 'finished epoch')}."
             )
             raise
         finally:

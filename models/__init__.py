@@ -7,18 +7,19 @@ model = gt.models.build("lenet5")
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradtape import Model, Sequential, clone_model, load_model
 from gradtape.cloning import model_from_json
 from gradtape.errors import unknown_name
+from gradtape.exports import exporting
 from gradtape.saving import save_model
 
 from .alexnet import AlexNet, AlexNetSmall
 from .densenet import DenseNetSmall
 from .digit_codes import RBFPenalty
 from .googlenet import GoogLeNet, GoogLeNetSmall
-from .lenet import LeNet5, LeNetGluon
+from .lenet import LeNet5, LeNet1998, LeNetGluon
 from .mlp import MLP
 from .nin import NiN
 from .resnet import ResNet18, ResNet20, ResNet32, ResNet34, ResNet50, ResNet56
@@ -28,7 +29,19 @@ from .vgg import VGG11, VGG13, VGG16, VGG19, VGGSmall
 ZOO: dict[str, Callable[..., Model]] = {
     net.__name__.lower(): net
     for net in (
-        *(MLP, LeNet5, LeNetGluon, AlexNet, AlexNetSmall, VGG11, VGG13, VGG16, VGG19, VGGSmall),
+        *(
+            MLP,
+            LeNet5,
+            LeNet1998,
+            LeNetGluon,
+            AlexNet,
+            AlexNetSmall,
+            VGG11,
+            VGG13,
+            VGG16,
+            VGG19,
+            VGGSmall,
+        ),
         *(NiN, GoogLeNet, GoogLeNetSmall, ResNet18, ResNet34, ResNet50),
         *(ResNet20, ResNet32, ResNet56, DenseNetSmall),
     )
@@ -47,6 +60,7 @@ __all__ = [
     "GoogLeNet",
     "GoogLeNetSmall",
     "LeNet5",
+    "LeNet1998",
     "LeNetGluon",
     "Model",
     "NiN",
@@ -81,3 +95,7 @@ def build(name: str, /, **settings: Any) -> Model:
     if net is None:
         raise unknown_name("net", name, ZOO)
     return net(**settings)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "net")

@@ -59,6 +59,16 @@ def LeNet5(
     )
 
 
+def LeNet1998(
+    input_shape: tuple[int, int, int] = (28, 28, 1), classes: int = 10, name: str = "lenet1998"
+) -> gt.Sequential:
+    """LeNet-5 to the letter of 1998, ``LeNet5(original=True)``: 60,000 parameters to train.
+
+    Its outputs are minus the paper's penalties; train it with ``gt.models.RBFPenalty()``.
+    """
+    return LeNet5(input_shape, classes, original=True, name=name)
+
+
 def LeNetGluon(
     input_shape: tuple[int, int, int] | None = (28, 28, 1),
     classes: int = 10,

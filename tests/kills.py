@@ -150,7 +150,7 @@ def _killed(
     process: subprocess.Popen[bytes], folder: Path, seconds: float, chance: random.Random
 ) -> bool:
     """Wait for the moment to kill; whether the training has ended before."""
-    end = time.perf_counter() + chance.uniform(0, 1.3 * seconds)
+    end = time.perf_counter() + chance.uniform(0, 0.8 * seconds)
     while time.perf_counter() < end:
         if process.poll() is not None:
             return True

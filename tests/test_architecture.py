@@ -41,7 +41,7 @@ FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.
 PLACES = {
-    **dict.fromkeys(("interrupts", "reading", "writing"), "errors"),
+    **dict.fromkeys(("exports", "interrupts", "left_out", "reading", "writing"), "errors"),
     **{name: name for name in ("errors", "kernels", "ops", "gradcheck", "program")},
     **dict.fromkeys(("differences", "diagnosis", "proof", "mutants"), "gradcheck"),
     **dict.fromkeys(TENSOR, "tensor"),

@@ -89,6 +89,7 @@ def test_runs_are_numbered() -> None:
     ("arguments", "said"),
     [
         (["train", "lenet55"], "'lenet5'"),
+        (["train", "lenet"], "'lenet5'"),
         (["train", "lenet5", "--data", "mnist_smaple"], "'mnist_sample'"),
         (["train", "lenet5", "--optimizer", "adma"], "'adam'"),
     ],
@@ -113,6 +114,31 @@ def test_bad_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixt
         main(arguments)
     assert end.value.code == 2
     assert "usage: gradtape" in capsys.readouterr().err
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"gradtape {gt.__version__}\n"
+
+
+def test_one_is_not_several(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*QUICK, "--limit", "1", "--epochs", "1", "--out", "run", "--no-picture"]) == 0
+    said = capsys.readouterr().out
+    assert "1 image to learn from" in said and "1 epoch, seed 0" in said
+    assert "1 epochs" not in said and "1 images" not in said
+    assert main(["evaluate", "run", "--limit", "1"]) == 0
+    assert "1 test image of" in capsys.readouterr().out
+
+
+def test_the_net_of_1998_trains_with_its_own_loss() -> None:
+    words = ["--limit", "64", "--epochs", "1", "--augment", "none", "--no-picture"]
+    assert main(["train", "lenet1998", *words, "--out", "run"]) == 0
+    model = gt.models.load_model("run/model.npz")
+    assert isinstance(model.loss, gt.models.RBFPenalty)
+    assert sum(v.size for v in model.trainable_variables) == 60_000
+    assert main(["evaluate", "run", "--limit", "8"]) == 0
 
 
 def test_a_run_is_never_overwritten(capsys: pytest.CaptureFixture[str]) -> None:

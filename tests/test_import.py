@@ -24,6 +24,11 @@ def test_import_loads_numpy_and_nothing_heavy() -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_import_loads_nothing_that_is_rarely_needed() -> None:
+    slow = {"socket", "zipfile", "csv", "fractions", "difflib", "hashlib", "secrets", "shutil"}
+    assert not (_loaded_by("import gradtape") - _loaded_by("import numpy")) & slow
+
+
 def test_arithmetic_and_gradients_load_nothing_heavy() -> None:
     loaded = _loaded_by(
         "import gradtape as gt\n"

@@ -446,5 +446,5 @@ def test_the_base_configuration():
 
 
 def test_an_unknown_layer_names_its_near_matches():
-    with pytest.raises(AttributeError, match=r"Unknown layer 'Conv2d'\. Did you mean 'Conv2D'"):
+    with pytest.raises(AttributeError, match=r"no layer 'Conv2d'\. Did you mean 'Conv2D'\?$"):
         gt.layers.Conv2d(3, 3)

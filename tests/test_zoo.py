@@ -46,6 +46,7 @@ PARAMETERS: list[tuple[str, dict[str, Any], int]] = [
     ("mlp", {"hidden": [100, 50], "classes": 3}, 785 * 100 + 101 * 50 + 51 * 3),
     ("lenet5", {}, 61_706),
     ("lenet5", {"original": True}, 60_000),
+    ("lenet1998", {}, 60_000),
     ("lenetgluon", {}, 431_080),
     ("alexnet", {}, 62_378_344),
     ("alexnet", {"groups": 2}, 60_965_224),
@@ -185,7 +186,7 @@ STAGES: dict[str, dict[str, tuple[int, ...]]] = {
 NARROW: dict[str, tuple[str, dict[str, Any]]] = {
     "MLP": ("mlp", {"hidden": 8}),
     "LeNet5": ("lenet5", {}),
-    "LeNet5 of 1998": ("lenet5", {"original": True}),
+    "LeNet5 of 1998": ("lenet1998", {}),
     "LeNetGluon": ("lenetgluon", {"input_shape": (16, 16, 1)}),
     "AlexNet": ("alexnet", {"input_shape": (67, 67, 3), "groups": 2, "width": 1 / 48}),
     "AlexNetSmall": ("alexnetsmall", {"input_shape": (8, 8, 1), "width": 1 / 16}),
@@ -336,6 +337,7 @@ def test_googlenet_is_trained_through_its_auxiliary_heads():
 
 SMALLEST = {
     "lenet5": 28,
+    "lenet1998": 28,
     "lenetgluon": 16,
     "alexnet": 67,
     "alexnetsmall": 8,

@@ -6,16 +6,18 @@ nothing here opens a connection.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ..exports import exporting
 from .averaging import SwapEMAWeights
 from .base import HOOKS, Callback, CallbackList, History, LambdaCallback
 from .checkpoints import BackupAndRestore, ModelCheckpoint
 from .monitoring import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 from .rates import LearningRateFinder, LearningRateScheduler
 from .records import CSVLogger, ProgbarLogger
-from .tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from .tensorboard import TensorBoard
 
 __all__ = [
     "HOOKS",
@@ -37,8 +39,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`LivePlot`, which draws, comes from the room that may import Matplotlib (PEP 562)."""
-    if name == "LivePlot":
-        return import_module("..plot", __name__).LivePlot
-    raise AttributeError(f"module 'gradtape.callbacks' has no attribute {name!r}")
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(
+        __name__, __all__, "callback", {"TensorBoard": ".tensorboard", "LivePlot": "..plot"}
+    )

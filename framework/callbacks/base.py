@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..errors import unknown_name
+from ..errors import counted, unknown_name
 
 Logs = dict[str, Any]
 
@@ -205,7 +205,7 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
 
     def __repr__(self) -> str:
-        return f"<History of {len(self.epoch)} epochs: {', '.join(self.history)}>"
+        return f"<History of {counted(len(self.epoch), 'epoch')}: {', '.join(self.history)}>"
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.epoch = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import counted
 from .base import Callback, Logs
 
 
@@ -171,8 +172,9 @@ class LearningRateFinder(Callback):
         """
         if len(self.smoothed) < 3:
             raise ValueError(
-                f"LearningRateFinder has seen {len(self.smoothed)} batches with a finite loss, "
-                "which is too few to suggest a rate: pass it to fit() first, with more epochs."
+                f"LearningRateFinder has seen {counted(len(self.smoothed), 'batch', 'batches')} "
+                "with a finite loss, which is too few to suggest a rate: pass it to fit() first, "
+                "with more epochs."
             )
         slopes = np.gradient(self.smoothed, np.log(self.learning_rates))
         slopes[: len(slopes) // 10] = 0  # the average of a few batches is mostly chance

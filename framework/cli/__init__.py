@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from .. import __version__
 from . import evaluate, gradcheck, mutants, train, warmup
 from .train import INTERRUPTED
 from .usage import UsageError
@@ -27,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="gradtape",
         description="Train small convolutional nets, and check every gradient.",
     )
+    parser.add_argument("--version", action="version", version=f"gradtape {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_parser(subparsers)

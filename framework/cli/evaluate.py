@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..errors import counted
 from . import recipes, record
 from .train import asked, images
 
@@ -43,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = asked(lambda: saving.load_model(arguments.folder / record.MODEL))
     found = asked(lambda: model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True))
     print(
-        f"{options['net']}, {model.count_params():,} parameters, seed {options['seed']}: "
-        f"{found['accuracy']:.2%} of {len(x):,} test images of {data} right "
+        f"{options['net']}, {counted(model.count_params(), 'parameter')}, seed {options['seed']}: "
+        f"{found['accuracy']:.2%} of {counted(len(x), 'test image')} of {data} right "
         f"(loss {found['loss']:.4f})."
     )
     return 0

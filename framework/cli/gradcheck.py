@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import counted
 from .parallel import add_ops, at_least_one, chosen_ops, in_processes
 from .usage import UsageError
 
@@ -92,7 +93,8 @@ def _total(reports: list[Report], seconds: float) -> str:
 
     cases = [r.cases for r in reports]
     return (
-        f"{len(reports)} ops, {sum(cases)} cases (per op: at least {min(cases)}, median "
+        f"{counted(len(reports), 'op')}, {counted(sum(cases), 'case')} "
+        f"(per op: at least {min(cases)}, median "
         f"{median(cases):.0f}) in {seconds:.0f} s. Relative error allowed: {RTOL:.0e} "
         f"(linear ops {LINEAR_RTOL:.0e}) beside {ATOL:.0e} absolute."
     )

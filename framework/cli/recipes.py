@@ -23,6 +23,7 @@ class Recipe:
         momentum: of ``sgd``.
         weight_decay: the share of a weight, times the learning rate, that each step takes off.
         schedule: one of `SCHEDULES`.
+        loss: what `compile` takes, or a class of `gradtape.models`.
         augment: keys of `AUGMENTATIONS`, or ``"auto"`` for what suits the data.
         smallest: images with shorter sides get zeros around them, up to this.
     """
@@ -36,6 +37,7 @@ class Recipe:
     schedule: str = "cosine"
     augment: tuple[str, ...] = ("auto",)
     smallest: int = 1
+    loss: str = "sparse_categorical_crossentropy"
 
 
 _DENSE = Recipe(epochs=60, learning_rate=1e-3)
@@ -52,6 +54,7 @@ _LARGE: dict[str, Any] = {"smallest": 32}
 RECIPES: dict[str, Recipe] = {
     "mlp": _DENSE,
     "lenet5": Recipe(epochs=30, batch_size=32, learning_rate=2e-3),
+    "lenet1998": Recipe(epochs=20, batch_size=32, learning_rate=3e-3, loss="RBFPenalty"),
     "lenetgluon": Recipe(epochs=20, batch_size=32, learning_rate=1e-3),
     "alexnet": _PLAIN,
     "alexnetsmall": _PLAIN,

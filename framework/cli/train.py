@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import unknown_name
+from ..errors import counted, unknown_name
 from ..writing import replacing
 from . import recipes, record
 from .usage import UsageError
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     steps = -(-len(train[0]) // options["batch_size"]) * options["epochs"]
     model.compile(
         _optimizer(options, steps, optimizers),
-        loss="sparse_categorical_crossentropy",
+        loss=getattr(models, recipe.loss)() if recipe.loss in models.__all__ else recipe.loss,
         metrics=["accuracy"],
     )
     out = folder if arguments.resume else arguments.out
@@ -196,7 +196,9 @@ def _split(train: tuple[Any, Any], share: float) -> tuple[Any, Any]:
     images, labels = train
     first = len(images) - round(share * len(images))
     if not 0 < first < len(images):
-        raise UsageError(f"--validation-split {share:g} leaves nothing of {len(images)} images.")
+        raise UsageError(
+            f"--validation-split {share:g} leaves nothing of {counted(len(images), 'image')}."
+        )
     return (images[:first], labels[:first]), (images[first:], labels[first:])
 
 
@@ -211,10 +213,11 @@ def _plan(options: dict[str, Any], learned: int, held_out: int) -> str:
         filter(None, [", ".join(options["augment"][:-1]), *options["augment"][-1:]])
     )
     return (
-        f"Training {options['net']} on {options['data']}: {learned:,} images to learn from, "
+        f"Training {options['net']} on {options['data']}: "
+        f"{counted(learned, 'image')} to learn from, "
         f"{held_out:,} held out ({where}).\n"
         f"{options['optimizer']}, {', '.join(extras)}; batches of {options['batch_size']}, "
-        f"{options['epochs']} epochs, seed {options['seed']}; images are "
+        f"{counted(options['epochs'], 'epoch')}, seed {options['seed']}; images are "
         f"{'changed at random by ' + changes if changes else 'not changed'}.\n"
     )
 
@@ -281,9 +284,8 @@ def _command(options: dict[str, Any]) -> list[str]:
 def _outcome(history: dict[str, list[float]]) -> str:
     if not history.get("val_accuracy"):
         return "Not one epoch was completed."
-    epochs = len(history["loss"])
     return (
-        f"After {epochs} epoch{'' if epochs == 1 else 's'}: "
+        f"After {counted(len(history['loss']), 'epoch')}: "
         f"{history['accuracy'][-1]:.2%} of the training images right (loss "
         f"{history['loss'][-1]:.4f}), {history['val_accuracy'][-1]:.2%} of the held-out ones (loss "
         f"{history['val_loss'][-1]:.4f})."

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from ..errors import counted
 from .usage import UsageError
 
 
@@ -43,5 +44,6 @@ def run(options: argparse.Namespace) -> int:
     count = program.warmup(say)
     program.warmup_eager()
     seconds = time.perf_counter() - start
-    print(f"{count} kernels of programs and those of single ops are ready ({seconds:.1f} s).")
+    what = f"{counted(count, 'kernel')} of programs and those of single ops"
+    print(f"{what} are ready ({seconds:.1f} s).")
     return 0

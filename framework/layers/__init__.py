@@ -1,8 +1,10 @@
 """Layers, a family a file: ``gt.layers.Conv2D``. Names, arguments and defaults are Keras's."""
 
-from typing import NoReturn
+from __future__ import annotations
 
-from ..errors import unknown_name
+from typing import TYPE_CHECKING
+
+from ..exports import exporting
 from .activation import ELU, Identity, Lambda, LeakyReLU, PReLU, ReLU, Softmax
 from .augmentation import (
     RandomFlip,
@@ -260,6 +262,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    """Names the layers that an unknown one may have meant."""
-    raise AttributeError(str(unknown_name("layer", name, __all__)))
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "layer")

@@ -7,8 +7,9 @@ Calling a loss does both. Functions return the values of the samples, classes re
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..exports import exporting
 from ..serialization import custom_object_scope
 from ..serialization import deserialize as _deserialize
 from ..serialization import serialize as _serialize
@@ -228,3 +229,7 @@ def as_loss(identifier: Any) -> Loss:
     if found in _CLASS_OF:
         return _CLASS_OF[found](name=identifier if isinstance(identifier, str) else None)
     return LossFunctionWrapper(found)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "loss")

@@ -5,8 +5,9 @@ Metrics work on plain arrays; nothing here is taped.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..exports import exporting
 from ..losses.base import by_shape, registered
 from ..losses.crossentropy import (
     binary_crossentropy,
@@ -313,3 +314,7 @@ def as_metric(identifier: Any, true: Shape, predicted: Shape) -> Metric:
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "metric")

@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
+from ..exports import exporting
 from ..tape import OPS
 
 for _family in iter_modules(__path__):
@@ -21,3 +22,6 @@ globals().update(OPS)  # after the imports: the op `conv` wins over the module o
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any: ...
+
+else:
+    __getattr__, __dir__ = exporting(__name__, __all__, "op")

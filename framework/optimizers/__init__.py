@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import unknown_name
+from ..exports import exporting
 from ..serialization import deserialize as _deserialize
 from ..serialization import deserializer, serialize
 from . import schedules
@@ -49,3 +50,7 @@ def get(identifier: Any) -> Any:
 
 
 deserialize = deserializer(get)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "optimizer")

@@ -9,8 +9,9 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..exports import exporting
 from ..serialization import deserialize as _deserialize
 from ..serialization import deserializer, register, serialize
 
@@ -321,3 +322,7 @@ def _steps(value: Any, name: str, schedule: LearningRateSchedule) -> Any:
     if isinstance(value, bool) or not value > 0:
         raise ValueError(f"{type(schedule).__name__}: {name} must be positive, received {value!r}.")
     return value
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "schedule")

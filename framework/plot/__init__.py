@@ -8,6 +8,8 @@ is said by colour alone.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 try:
     import matplotlib  # noqa: F401  (so that its absence is reported here, and well)
 except ImportError as error:
@@ -15,6 +17,7 @@ except ImportError as error:
         f"gradtape.plot needs Matplotlib ({error}). Install it with: pip install 'gradtape[plot]'"
     ) from error
 
+from ..exports import exporting
 from .diagram import architecture
 from .fields import receptive_field
 from .judging import confusion_matrix, worst_mistakes
@@ -43,3 +46,7 @@ __all__ = [
     "summary",
     "worst_mistakes",
 ]
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__, "picture")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random as python_random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..data import as_array, pack_x_y_sample_weight, unpack_x_y_sample_weight
 from ..dataset import PyDataset
+from ..exports import exporting
 from ..naming import reset_names
 from ..random import check_seed, set_seed
 from ..saving import (
@@ -121,3 +122,7 @@ def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
     values = np.asarray(x)
     norm = np.linalg.norm(values, order, axis, keepdims=True)
     return values / np.where(norm == 0, 1, norm)
+
+
+if not TYPE_CHECKING:  # so that types know every name
+    __getattr__, __dir__ = exporting(__name__, __all__)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import unknown_name
+from ..errors import counted, unknown_name
 from ..random import generator
 from .sequences import Batches
 
@@ -353,7 +353,8 @@ def image_dataset_from_directory(
 
     order = np.arange(len(found))
     if verbose:
-        print(f"Found {len(found)} images{'' if names is None else f' of {len(names)} classes'}.")
+        of = "" if names is None else f" of {counted(len(names), 'class', 'classes')}"
+        print(f"Found {counted(len(found), 'image')}{of}.")
     if validation_split is None:
         return batches(order.tolist())
     if shuffle:
