@@ -1,20 +1,25 @@
 """The backward pass: cotangents of outputs pulled back along the tape.
 
 Reachable tensors wait in a queue ordered by falling serial number, so each is visited once, when
-its gradient is complete: no recursion, no sorting pass.
+its gradient is complete: no recursion, no sorting pass. What is keyed by a tensor here holds that
+tensor (a tensor hashes by identity), so no other can take its place.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from .anomaly import check_backward, detect_anomaly
-from .tape import OPS, Node, enable_grad, grad_enabled, grad_mode
+from .tape import OPS, Memory, Node, enable_grad, grad_enabled, grad_mode
 from .tensor import Tensor, as_tensor, wrap
+
+#: Several threads may add to the ``.grad`` of one leaf.
+_storing = threading.RLock()
 
 
 def _cotangent(output: Tensor, given: Any) -> Tensor:
@@ -35,27 +40,20 @@ def _cotangent(output: Tensor, given: Any) -> Tensor:
     return cotangent
 
 
-def _contributions(
-    node: Node, gradient: Tensor, output: Tensor
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Whom the gradient of `output` reaches next, and with what."""
-    inputs = node.checked_inputs()
-    if node.op.recompute is not None:  # its tape was not kept: make it again, and go on there
-        with enable_grad():
-            again = node.op.recompute(inputs, node.settings)
-        yield again, gradient
-        return
-    for i, source in enumerate(inputs):
-        yield source, _input_gradient(node, i, gradient, output) if source.requires_grad else None
-
-
-def _input_gradient(node: Node, i: int, gradient: Tensor, output: Tensor) -> Tensor | None:
+def _input_gradient(
+    node: Node, i: int, inputs: tuple[Tensor, ...], gradient: Tensor, output: Tensor
+) -> Tensor | None:
     """What `node` passes on to its i-th input, in that input's shape and dtype."""
-    inputs = node.checked_inputs()
     target = inputs[i]
     result = node.op.gradient(i, gradient, output, inputs, node.settings)
     if result is None:
         return None
+    if not isinstance(result, Tensor):
+        raise TypeError(
+            f"The gradient rule of {node.op.name!r} for input {i} returned "
+            f"{type(result).__name__}, expected a tensor (or None for no gradient). Write rules in "
+            "functions of gt.ops, so that they have a derivative themselves."
+        )
     if result.shape != target.shape:
         if not node.op.broadcasts:
             raise RuntimeError(
@@ -66,53 +64,112 @@ def _input_gradient(node: Node, i: int, gradient: Tensor, output: Tensor) -> Ten
     return result if result.dtype == target.dtype else OPS["astype"](result, dtype=target.dtype)
 
 
+class _Ways:
+    """Which tensors lead to one of the targets: only there does a gradient need to go.
+
+    Args:
+        targets: the tensors that gradients are wanted for; None for every leaf that requires one.
+        counts: whether an op with this serial number counts as recorded.
+    """
+
+    def __init__(
+        self, targets: Iterable[Tensor] | None, counts: Callable[[int], bool] | None = None
+    ) -> None:
+        self.targets = None if targets is None else dict.fromkeys(targets)
+        self.counts = counts
+        self._leads: dict[Tensor, bool] = {}
+
+    def lead_from(self, tensor: Tensor) -> bool:
+        """Whether a gradient for `tensor` is of use."""
+        if self.targets is None:
+            return tensor.requires_grad
+        known = self._leads.get(tensor)
+        return self._explore(tensor) if known is None else known
+
+    def node(self, tensor: Tensor) -> Node | None:
+        """The recipe of a tensor, as far as it counts as recorded."""
+        node = tensor._node
+        return node if node is None or self.counts is None or self.counts(node.serial) else None
+
+    def _explore(self, start: Tensor) -> bool:
+        """Decide for everything that `start` was made from, the oldest first."""
+        assert self.targets is not None
+        found: dict[Tensor, None] = {}
+        pending = [start]
+        while pending:
+            tensor = pending.pop()
+            if tensor not in found and tensor not in self._leads:
+                found[tensor] = None
+                pending += self._made_from(tensor)
+        for tensor in sorted(found, key=lambda t: -1 if t._node is None else t._node.serial):
+            made_from = self._made_from(tensor)
+            self._leads[tensor] = tensor in self.targets or any(self._leads[t] for t in made_from)
+        return self._leads[start]
+
+    def _made_from(self, tensor: Tensor) -> Sequence[Tensor]:
+        node = self.node(tensor)
+        if node is None:
+            return ()
+        return node.checked_inputs(tensor) if node.inputs is None else node.inputs
+
+
 def run_backward(
     outputs: Sequence[Tensor],
     cotangents: Sequence[Any],
     targets: Sequence[Tensor] | None = None,
     *,
     retain_graph: bool | None = None,
-    create_graph: bool = False,
+    create_graph: bool | None = None,
+    counts: Callable[[int], bool] | None = None,
 ) -> list[Tensor | None]:
     """Pull cotangents of `outputs` back through the tape.
 
-    With `targets`, returns their gradients (None where an output does not depend on one) and leaves
-    every ``.grad`` alone; without, accumulates into ``.grad`` of the leaves and returns [].
+    With `targets`, returns their gradients (None where an output does not depend on one), each in
+    memory of its own, and leaves every ``.grad`` alone; without, accumulates into ``.grad`` of the
+    leaves and returns [].
+
+    Args:
+        create_graph: tape the backward pass. Default: within a function that is differentiated.
+        retain_graph: keep the graph for another pass. Default: `create_graph`.
+        counts: whether an op with this serial number counts as recorded; default: all do.
     """
+    if create_graph is None:
+        create_graph = bool(grad_mode.differentiating) and grad_mode.enabled
     if retain_graph is None:
         retain_graph = create_graph
-    pending: dict[int, Tensor] = {}  # gradient so far, by id of the tensor it belongs to
-    owned: set[int] = set()  # whose pending buffer nobody else can see
+    ways = _Ways(targets, counts)
+    pending: dict[Tensor, Tensor] = {}  # the gradient so far of each tensor that waits
+    summed: set[Memory] = set()  # memory of sums made here, which nobody else can see
     queue: list[tuple[int, Tensor]] = []  # non-leaves by falling serial
     leaves: list[Tensor] = []
-    wanted = {id(t): i for i, t in enumerate(targets or ())}
-    found: dict[int, Tensor] = {}
+    found: dict[Tensor, Tensor] = {}
 
     def accumulate(tensor: Tensor, gradient: Tensor) -> None:
-        key = id(tensor)
-        held = pending.get(key)
+        held = pending.get(tensor)
         if held is None:
-            pending[key] = gradient
+            pending[tensor] = gradient
             if tensor._node is None:
                 leaves.append(tensor)
             else:
                 heapq.heappush(queue, (-tensor._node.serial, tensor))
         elif create_graph:
-            pending[key] = held + gradient
-        elif key in owned:
+            pending[tensor] = held + gradient
+        elif held._memory in summed:
             held.data += gradient.data
         else:
-            pending[key] = wrap(np.asarray(held.data + gradient.data))
-            owned.add(key)
+            pending[tensor] = total = wrap(np.asarray(held.data + gradient.data))
+            summed.add(total._memory)
 
     def finish(tensor: Tensor) -> Tensor:
         """The complete gradient of `tensor`: through its hooks, and out to whoever wants it."""
-        gradient = pending.pop(id(tensor))
-        for hook in tensor._hooks or ():
-            gradient = as_tensor(_or(hook(gradient), gradient))
-        if targets is not None:
-            if id(tensor) in wanted:
-                found[id(tensor)] = gradient
+        gradient = pending.pop(tensor)
+        summed.discard(gradient._memory)
+        if tensor._hooks:
+            for hook in list(tensor._hooks.values()):
+                gradient = _hooked(hook, gradient)
+        if ways.targets is not None:
+            if tensor in ways.targets:
+                found[tensor] = gradient
         elif tensor._node is None or tensor._retain:
             _store(tensor, gradient, create_graph)
         return gradient
@@ -120,34 +177,80 @@ def run_backward(
     anomaly = grad_mode.anomaly
     with grad_enabled(create_graph), detect_anomaly(False):
         for output, cotangent in zip(outputs, cotangents, strict=True):
-            if output.requires_grad:
+            if ways.lead_from(output):
                 accumulate(output, _cotangent(output, cotangent))
         while queue:
             _, tensor = heapq.heappop(queue)
             gradient = finish(tensor)
-            node = tensor._node
-            assert node is not None
-            for i, (source, part) in enumerate(_contributions(node, gradient, tensor)):
-                if part is not None and source.requires_grad:
-                    if anomaly:
-                        check_backward(node, i, gradient.data, part.data)
-                    accumulate(source, part)
+            node = ways.node(tensor)
+            if node is None:
+                continue
+            inputs = node.checked_inputs(tensor)
+            if node.op.recompute is not None:  # its tape was not kept: make it, and go on there
+                with enable_grad(), detect_anomaly(anomaly):
+                    again = node.op.recompute(inputs, node.settings)
+                if ways.lead_from(again):
+                    accumulate(again, gradient)
+            else:
+                for i, source in enumerate(inputs):
+                    if not ways.lead_from(source):
+                        continue
+                    part = _input_gradient(node, i, inputs, gradient, tensor)
+                    if part is not None:
+                        if anomaly:
+                            check_backward(node, i, inputs, gradient, part)
+                        accumulate(source, part)
             if not retain_graph:
                 node.inputs = None
         for leaf in leaves:
             finish(leaf)
-    return [found.get(id(t)) for t in targets or ()]
+        return _given_out([found.get(t) for t in targets or ()])
 
 
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
+def _hooked(hook: Any, gradient: Tensor) -> Tensor:
+    """What a hook makes of a gradient; it sees a copy, as other tensors may share the gradient."""
+    seen = OPS["copy"](gradient)
+    returned = hook(seen)
+    if seen._memory.version:
+        raise RuntimeError(
+            f"Hook {_name(hook)} wrote into the gradient that it was given. Let it return a new "
+            "tensor instead, such as gradient * 0.5."
+        )
+    if returned is None:
+        return gradient
+    new = as_tensor(returned)
+    if new.shape != gradient.shape or new.dtype != gradient.dtype:
+        raise ValueError(
+            f"Hook {_name(hook)} must return a gradient of shape {gradient.shape} and dtype "
+            f"{gradient.dtype}, or None, received shape {new.shape} and dtype {new.dtype}."
+        )
+    return new
+
+
+def _name(function: Any) -> str:
+    return repr(getattr(function, "__name__", type(function).__name__))
+
+
+def _given_out(gradients: list[Tensor | None]) -> list[Tensor | None]:
+    """Gradients in memory of their own, as several may be one and the same, or the cotangent."""
+    seen: set[Memory] = set()
+    out: list[Tensor | None] = []
+    for gradient in gradients:
+        if gradient is not None:
+            memory = gradient._memory
+            if memory in seen or memory.borrowed or gradient.data.base is not None:
+                gradient = OPS["copy"](gradient)
+            seen.add(memory)
+        out.append(gradient)
+    return out
 
 
 def _store(tensor: Tensor, gradient: Tensor, create_graph: bool) -> None:
     """Add to ``.grad``, in memory that no other tensor shares."""
-    if tensor.grad is not None:
-        tensor.grad = tensor.grad + gradient
-    elif create_graph:
-        tensor.grad = OPS["copy"](gradient)
-    else:
-        tensor.grad = wrap(gradient.data.copy())
+    with _storing:
+        if tensor.grad is not None:
+            tensor.grad = tensor.grad + gradient
+        elif create_graph:
+            tensor.grad = OPS["copy"](gradient)
+        else:
+            tensor.grad = wrap(gradient.data.copy())

@@ -9,11 +9,9 @@ import numpy as np
 
 from . import random
 from .registry import Op
-from .tape import OPS, Node, grad_mode, no_grad
+from .tape import OPS, grad_mode, no_grad, observed_use
 from .tensor import Tensor, as_tensor, wrap
-from .tree import tree_leaves, tree_map
-
-_HOLE = np.zeros(())
+from .tree import is_container, tree_leaves, tree_map
 
 
 def checkpoint(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -24,22 +22,28 @@ def checkpoint(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     (Chen et al., "Training deep nets with sublinear memory cost", 2016).
 
     Args:
-        fn: a function of tensors, or of nested lists, tuples and dicts of them, returning the
-            same. Parameters it uses from outside get their gradients too. It must compute the
-            same again: no state may change in between but that of random numbers.
-        args: its arguments.
-        kwargs: settings, passed on as they are.
+        fn: a function that returns a tensor, or nested lists, tuples and dicts of them. Parameters
+            it uses from outside get their gradients too. It must compute the same again: no state
+            may change in between but that of random numbers.
+        args: its arguments: tensors, structures of them, or anything else. `fn` gets them as they
+            are both times, arrays as they were when this was called.
+        kwargs: the same, by name.
     """
-    inputs = tuple(as_tensor(leaf) for leaf in tree_leaves(args))
-    with no_grad(), random.recorded() as draws:
+    given = [t for t in tree_leaves((args, kwargs), is_container) if isinstance(t, Tensor)]
+    if grad_mode.enabled:
+        for t in given:
+            if t._memory.borrowed:
+                t._own()
+    with observed_use() as use, no_grad(), random.recorded() as draws:
         out = fn(*args, **kwargs)
-    outputs = [as_tensor(t) for t in tree_leaves(out)]
-    if not grad_mode.enabled or not any(t.dtype.kind == "f" for t in outputs):
+        outputs = [as_tensor(t) for t in tree_leaves(out)]
+        use.see(outputs)
+        whole = _pack(outputs)
+    if not grad_mode.enabled or not use.tensors or whole.dtype.kind != "f":
         return out
-    settings = {"args": tree_map(lambda _: _HOLE, args), "kwargs": kwargs, "draws": draws}
-    packed = wrap(_pack(outputs).data)
-    packed._node = Node(_Recompute(fn), inputs, settings)
-    packed.requires_grad = True
+    packed = wrap(whole.data, whole._memory)
+    inputs = tuple(dict.fromkeys([*use.tensors, *given]))
+    _Recompute(fn).record(packed, inputs, {"call": (args, kwargs), "draws": draws})
     if len(outputs) == 1:
         return tree_map(lambda _: packed, out)
     following = iter(_unpack(packed, outputs))
@@ -54,10 +58,9 @@ class _Recompute(Op):
         self.fn = fn
 
     def recompute(self, inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> Tensor:
-        following = iter(inputs)
-        args = tree_map(lambda _: next(following), settings["args"])
+        args, kwargs = settings["call"]
         with random.replayed(settings["draws"]):
-            out = self.fn(*args, **settings["kwargs"])
+            out = self.fn(*args, **kwargs)
         return _pack([as_tensor(t) for t in tree_leaves(out)])
 
 
@@ -65,7 +68,8 @@ def _pack(outputs: list[Tensor]) -> Tensor:
     """One output as it is, several as one vector: a node has one output."""
     if len(outputs) == 1:
         return outputs[0]
-    return OPS["concatenate"]([t.flatten() for t in outputs if t.dtype.kind == "f"])
+    parts = [t.flatten() for t in outputs if t.dtype.kind == "f"]
+    return OPS["concatenate"](parts) if parts else wrap(np.zeros(0, bool))
 
 
 def _unpack(packed: Tensor, outputs: list[Tensor]) -> list[Tensor]:

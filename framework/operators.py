@@ -31,6 +31,10 @@ def _comparison(name: str) -> Callable[[Any, Any], Any]:
     return compare
 
 
+def _augmented(name: str) -> Callable[[Own, Any], Own]:
+    return lambda self, other: self._in_place(name, other)
+
+
 class Operators:
     """The operators and methods of a tensor."""
 
@@ -61,6 +65,20 @@ class Operators:
     __eq__ = _comparison("equal")
     __ne__ = _comparison("not_equal")
     __hash__ = object.__hash__
+    __iadd__ = _augmented("add")
+    __isub__ = _augmented("subtract")
+    __imul__ = _augmented("multiply")
+    __itruediv__ = _augmented("divide")
+    __ifloordiv__ = _augmented("floor_divide")
+    __imod__ = _augmented("mod")
+    __ipow__ = _augmented("power")
+    __imatmul__ = _augmented("matmul")
+    __iand__ = _augmented("logical_and")
+    __ior__ = _augmented("logical_or")
+
+    def _in_place(self: Own, op: str, other: Any) -> Own:
+        """``x += y`` names the sum x, as it does with numbers."""
+        return OPS[op](self, other)
 
     def __neg__(self: Own) -> Own:
         return OPS["negative"](self)

@@ -30,8 +30,9 @@ from .numpy_protocol import Names, NumpyFunction, NumpyUfunc
 from .operators import ToCome, deferred
 from .promotion import as_tensors, in_one_kind
 from .samples import Samples, no_samples
-from .tape import NUMPY, OPS, Node, grad_mode
+from .tape import NUMPY, OPS, Memory, Node, grad_mode
 from .tensor import DEFAULT_FLOAT, Tensor, wrap
+from .tree import rebuilt
 
 #: ``rule(gradient, output, *inputs, **settings)``: the gradient for one input; None for zero.
 Rule = Callable[..., Any]
@@ -125,6 +126,19 @@ class Op:
             symbolic = found.tensor
         if symbolic is not None:
             return symbolic.defer(self, args, settings)
+        taped = False
+        if self.differentiable:
+            if grad_mode.use is not None:
+                grad_mode.use.see(inputs)
+            if grad_mode.enabled:
+                for t in inputs:
+                    if t.requires_grad:
+                        taped = True
+                        break
+        if taped:
+            for t in inputs:
+                if t._memory.borrowed:
+                    t._own()
         arrays = [t.data for t in inputs]
         try:
             out = np.asarray(self.forward(*arrays, **settings))
@@ -139,18 +153,16 @@ class Op:
         if out.dtype == _F64 and "dtype" not in settings and _F64 not in [a.dtype for a in arrays]:
             out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
         if grad_mode.anomaly:
-            check_forward(self.name, arrays, out)
-        result = wrap(out)
-        if grad_mode.enabled and self.differentiable and out.dtype.kind == "f":
-            for t in inputs:
-                if t.requires_grad:
-                    self.record(result, inputs, settings)
-                    break
+            check_forward(self.name, arrays, settings, out)
+        result = wrap(out, _shared(out, inputs))
+        if taped and out.dtype.kind == "f":
+            self.record(result, inputs, settings)
         return result
 
     def record(self, result: Tensor, inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> None:
         """Put `result` on the tape as made by this op."""
-        result._node = node = Node(self, inputs, settings)
+        settings = {name: _kept(value) for name, value in settings.items()}
+        result._node = node = Node(self, inputs, settings, result)
         result.requires_grad = True
         if grad_mode.anomaly:
             node.source = users_line()
@@ -200,6 +212,24 @@ class Op:
                 f"{self.setting_names}, received {len(extra)} positional settings."
             )
         return dict(zip(self.setting_names, extra, strict=False)) | settings
+
+
+def _shared(out: np.ndarray, inputs: tuple[Tensor, ...]) -> Memory | None:
+    """The memory of the input that `out` is a view of, if it is one."""
+    for t in inputs:
+        if out is t.data or (out.base is not None and np.may_share_memory(out, t.data)):
+            return t._memory
+    return None
+
+
+def _kept(setting: Any) -> Any:
+    """A setting as the tape keeps it: arrays and lists may be written to by whoever gave them."""
+    if isinstance(setting, np.ndarray):
+        return setting.copy()
+    if isinstance(setting, (list, tuple, dict)):
+        items = setting.values() if isinstance(setting, dict) else setting
+        return rebuilt(setting, [_kept(item) for item in items])
+    return setting
 
 
 class Composite:

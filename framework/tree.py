@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,22 +23,46 @@ def is_structure(value: Any) -> bool:
     )
 
 
-def tree_map(function: Callable[[Any], Any], value: Any) -> Any:
+def is_container(value: Any) -> bool:
+    """Whether this is a list, tuple or dict, a list of plain numbers included."""
+    return isinstance(value, (list, tuple, dict))
+
+
+def rebuilt(container: Any, items: Iterable[Any]) -> Any:
+    """A container of the same kind with other items: lists, (named) tuples, dicts of all kinds."""
+    if isinstance(container, dict):
+        new = copy.copy(container)  # keeps the order, and what a defaultdict makes
+        new.update(zip(container, items, strict=True))
+        return new
+    if hasattr(container, "_fields"):  # a named tuple takes its items one by one
+        return type(container)(*items)
+    return type(container)(items)
+
+
+#: Which values are structures, rather than leaves of one.
+Kind = Callable[[Any], bool]
+
+
+def tree_map(function: Callable[[Any], Any], value: Any, inner: Kind = is_structure) -> Any:
     """The same structure with `function` applied to every tensor or array in it."""
-    if not is_structure(value):
+    if not inner(value):
         return function(value)
-    if isinstance(value, dict):
-        return {k: tree_map(function, v) for k, v in value.items()}
-    return type(value)(tree_map(function, v) for v in value)
+    items = value.values() if isinstance(value, dict) else value
+    return rebuilt(value, [tree_map(function, item, inner) for item in items])
 
 
-def tree_leaves(value: Any) -> Iterator[Any]:
+def tree_leaves(value: Any, inner: Kind = is_structure) -> Iterator[Any]:
     """Every tensor or array of a structure, in order."""
-    if not is_structure(value):
-        yield value
+    return (leaf for _, leaf in tree_items(value, inner))
+
+
+def tree_items(value: Any, inner: Kind = is_structure, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a structure with the way to it, as in ``"['rest'][0]"``, in order."""
+    if not inner(value):
+        yield path, value
         return
-    for item in value.values() if isinstance(value, dict) else value:
-        yield from tree_leaves(item)
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        yield from tree_items(item, inner, f"{path}[{key!r}]")
 
 
 def is_shape(value: Any) -> bool:

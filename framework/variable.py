@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,12 @@ class Variable(Tensor):
         if not self.data.flags.writeable:  # as of weights that wait for those of a file
             self.data = self.data.copy()
         super().__setitem__(index, value)
+
+    def __copy__(self) -> Variable:
+        return copy.deepcopy(self)
+
+    def _written_in_place(self) -> bool:
+        return True
 
     def assign(self, value: Any) -> None:
         """Overwrite the values in place, outside the tape.

@@ -110,9 +110,7 @@ def test_an_array_from_a_taped_tensor_is_refused_but_numpy_detaches_on_purpose()
     x = gt.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(TypeError, match="silently detach"):
         np.asarray(x)
-    view = x.numpy()
-    with pytest.raises(ValueError, match="read-only"):
-        view[0] = 5
+    x.numpy()[0] = 5  # a copy
     np.testing.assert_array_equal(np.asarray(x.detach()), [1, 2])
 
 

@@ -430,7 +430,7 @@ class Optimizer(Stateful, ABC):
             flat.gradient[flat.spans[i]] = values.reshape(-1)
             if self.loss_scale_factor is not None:
                 flat.gradient[flat.spans[i]] /= self.loss_scale_factor
-            variable._version += 1  # a graph that still holds it must not be walked again
+            variable._memory.version += 1  # a graph that still holds it must not be walked again
             taken[number].append(i)
         if missing:
             self._report(missing, len(variables))

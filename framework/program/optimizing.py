@@ -217,4 +217,4 @@ class Update:
             o._average([flat for flat in o._flats if flat is not self.flat])
             o._finish(self.variables)
         for variable in self.variables:
-            variable._version += 1
+            variable._memory.version += 1
