@@ -40,14 +40,8 @@ def _cotangent(output: Tensor, given: Any) -> Tensor:
     return cotangent
 
 
-def _input_gradient(
-    node: Node, i: int, inputs: tuple[Tensor, ...], gradient: Tensor, output: Tensor
-) -> Tensor | None:
-    """What `node` passes on to its i-th input, in that input's shape and dtype."""
-    target = inputs[i]
-    result = node.op.gradient(i, gradient, output, inputs, node.settings)
-    if result is None:
-        return None
+def _fitted(node: Node, i: int, target: Tensor, result: Any) -> Tensor:
+    """What the rule of `node` returned for its i-th input, in that input's shape and dtype."""
     if not isinstance(result, Tensor):
         raise TypeError(
             f"The gradient rule of {node.op.name!r} for input {i} returned "
@@ -111,6 +105,33 @@ class _Ways:
         if node is None:
             return ()
         return node.checked_inputs(tensor) if node.inputs is None else node.inputs
+
+
+def depends_on_others(
+    outputs: Sequence[Tensor], sources: Sequence[Tensor], counts: Callable[[int], bool]
+) -> bool:
+    """Whether gradients of `outputs` for `sources` could be differentiated by something else.
+
+    That is so unless all that requires a gradient, and that they depend on, are leaves among the
+    sources: as in a training step, where nobody asks again.
+    """
+    ways, wanted, seen = _Ways(None, counts), set(sources), set()
+    pending = list(outputs)
+    while pending:
+        tensor = pending.pop()
+        if tensor in seen:
+            continue
+        seen.add(tensor)
+        node = ways.node(tensor)
+        if tensor in wanted:
+            if tensor._node is not None:
+                return True
+        elif node is None:
+            if tensor.requires_grad:
+                return True
+        else:
+            pending += node.checked_inputs(tensor)
+    return False
 
 
 def run_backward(
@@ -192,14 +213,15 @@ def run_backward(
                 if ways.lead_from(again):
                     accumulate(again, gradient)
             else:
-                for i, source in enumerate(inputs):
-                    if not ways.lead_from(source):
+                wanted = [ways.lead_from(source) for source in inputs]
+                parts = node.op.pull_back(wanted, gradient, tensor, inputs, node.settings)
+                for i, part in parts:
+                    if part is None:
                         continue
-                    part = _input_gradient(node, i, inputs, gradient, tensor)
-                    if part is not None:
-                        if anomaly:
-                            check_backward(node, i, inputs, gradient, part)
-                        accumulate(source, part)
+                    fitted = _fitted(node, i, inputs[i], part)
+                    if anomaly:
+                        check_backward(node, i, inputs, gradient, fitted)
+                    accumulate(inputs[i], fitted)
             if not retain_graph:
                 node.inputs = None
         for leaf in leaves:

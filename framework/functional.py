@@ -86,9 +86,9 @@ class _Evaluation:
         return _gradients(outputs, cotangents, self.inputs, again, self.since)
 
     def like_chosen(self, leaves: Sequence[Any]) -> list[Any]:
-        """The chosen arguments with these in place of their floating leaves, None for others."""
-        following = iter(leaves)
-        return _map(lambda t: next(following) if t.dtype.kind == "f" else None, self.chosen)
+        """The chosen arguments with these in place of the inputs, None for what is no float."""
+        of = dict(zip(self.inputs, leaves, strict=True))
+        return _map(of.get, self.chosen)
 
 
 def _gradients(

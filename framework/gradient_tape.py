@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .backward import run_backward
+from .backward import depends_on_others, run_backward
 from .errors import ShapeError
 from .tape import OPS, grad_enabled, grad_mode, next_serial
 from .tensor import Tensor, wrap
@@ -34,8 +34,9 @@ class GradientTape:
             loss = model.compute_loss(y=y, y_pred=model(x, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
 
-    Variables are watched by themselves, other tensors by `watch`. Gradients that are asked for
-    while a tape records, this one or one around it, are recorded too, so that they have gradients.
+    Variables are watched by themselves, other tensors by `watch`. Gradients have gradients, too:
+    by everything if they are asked for while a tape records, this one or one around it, else by
+    everything but the leaves among the sources (nobody asks that of a training step, and it costs).
     `gradtape.grad` and ``loss.backward()`` do the same without a tape.
 
     Args:
@@ -259,6 +260,9 @@ class GradientTape:
         sources: list[Tensor],
         free: bool = False,
     ) -> list[Tensor | None]:
+        again = grad_mode.enabled and (
+            bool(grad_mode.differentiating) or depends_on_others(outputs, sources, self._counts)
+        )
         watched = [
             s if self._every_variable or s in self._watched or not s.is_leaf else None
             for s in sources
@@ -268,7 +272,8 @@ class GradientTape:
                 outputs,
                 cotangents,
                 [s for s in watched if s is not None],
-                retain_graph=not free,
+                retain_graph=again or not free,
+                create_graph=again,
                 counts=self._counts,
             )
         )

@@ -18,7 +18,7 @@ before the gradient checks. Positional-only parameters are arrays, all others ar
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import update_wrapper
 from typing import Any
 
@@ -87,7 +87,7 @@ class Op:
             if self.rule_of_any is None and self.differentiable:
                 raise TypeError(
                     f"Op {self.name!r} takes any number of arrays: give one rule "
-                    "(i, gradient, output, *inputs, **settings) for all of them."
+                    "(gradient, output, *inputs, **settings) to all their gradients."
                 )
         elif self.rule_of_any is not None or len(self.gradients) != self.arity:
             raise TypeError(
@@ -104,19 +104,22 @@ class Op:
     def __reduce__(self) -> str:
         return self.__qualname__  # by reference, as functions are pickled and copied
 
-    def gradient(
+    def pull_back(
         self,
-        i: int,
+        wanted: Sequence[bool],
         gradient: Tensor,
         output: Tensor,
         inputs: tuple[Tensor, ...],
         settings: dict[str, Any],
-    ) -> Tensor | None:
-        """The gradient for input i, given that of the output. Every argument is a tensor."""
+    ) -> Iterator[tuple[int, Any]]:
+        """What the rules make of the gradient of the output, for each input that is wanted."""
         if self.rule_of_any is not None:
-            return self.rule_of_any(i, gradient, output, *inputs, **settings)
-        rule = self.gradients[i]
-        return rule(gradient, output, *inputs, **settings) if rule is not None else None
+            parts = self.rule_of_any(gradient, output, *inputs, **settings)
+            yield from ((i, part) for i, part in enumerate(parts) if wanted[i])
+            return
+        for i, rule in enumerate(self.gradients):
+            if rule is not None and wanted[i]:
+                yield i, rule(gradient, output, *inputs, **settings)
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
         try:
@@ -273,7 +276,7 @@ def op(
         gradients: one rule per array, ``(gradient, output, *inputs, **settings)`` to the gradient
             for that array, written in ops so that it can itself be differentiated; None for an
             array without a gradient (labels, indices). An op of ``*arrays`` gives a single rule
-            whose first argument is the array's position.
+            to the gradients for all of them, in order.
         samples: a function of a random generator to the `Sample` calls that the checks run. An op
             without is to be tried only: `gradcheck` checks it where it is called, and the proof of
             all ops fails for it.

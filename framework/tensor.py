@@ -187,7 +187,8 @@ class Tensor(Operators):
         if self.requires_grad:
             raise TypeError(
                 "Turning a tensor that requires a gradient into an array would silently detach "
-                "it. Use x.detach() to detach on purpose, or stay on the tape with gt.ops."
+                "it. Use x.detach() to detach on purpose, or stay on the tape with gt.ops (a list "
+                "of tensors: gt.ops.stack)."
             )
         if copy is False:
             array = np.array(self.data, dtype=dtype, copy=False)
@@ -366,6 +367,13 @@ def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
     )
 
 
+def _holds_tensor(data: Any) -> bool:
+    """Whether this is a list, nested or not, with a tensor in it."""
+    return isinstance(data, (list, tuple)) and any(
+        isinstance(item, Tensor) or _holds_tensor(item) for item in data
+    )
+
+
 def wrap(array: np.ndarray, memory: Memory | None = None) -> Tensor:
     """A leaf tensor around `array` itself, neither copied nor checked.
 
@@ -385,7 +393,12 @@ def tensor(data: Any, dtype: Any = None, *, requires_grad: bool = False) -> Tens
 
 
 def as_tensor(data: Any, dtype: Any = None) -> Tensor:
-    """`data` itself if it is a tensor (of that dtype), else a leaf, sharing memory if it can."""
+    """`data` itself if it is a tensor (of that dtype), else a leaf, sharing memory if it can.
+
+    Lists with tensors among their items are stacked, so that gradients reach the items.
+    """
+    if _holds_tensor(data):
+        data = OPS["stack"]([as_tensor(item) for item in data])
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype == dtype else OPS["astype"](data, dtype=dtype)
     array = _to_array(data, dtype)

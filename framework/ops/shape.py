@@ -6,7 +6,7 @@ All are linear, and each one's gradient is the move back.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -168,13 +168,16 @@ def _resolve_concatenate(*xs: Tensor, axis: Any) -> dict[str, Any]:
     return {"axis": axis}
 
 
-def _part_of_concatenation(i: int, g: Tensor, out: Tensor, *xs: Tensor, axis: int) -> Tensor:
-    start = sum(x.shape[axis] for x in xs[:i])
-    return g[(slice(None),) * axis + (slice(start, start + xs[i].shape[axis]),)]
+def _parts_of_concatenation(g: Tensor, out: Tensor, *xs: Tensor, axis: int) -> Iterator[Tensor]:
+    start = 0
+    for x in xs:
+        stop = start + x.shape[axis]
+        yield g[(slice(None),) * axis + (slice(start, stop),)]
+        start = stop
 
 
 @op(
-    gradients=_part_of_concatenation,
+    gradients=_parts_of_concatenation,
     samples=calls(
         ((2,), (3,), {"axis": 0}),
         ((2, 3), (1, 3), {"axis": 0}),
