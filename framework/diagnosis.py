@@ -34,18 +34,18 @@ _DOUBLE = np.dtype(np.float64)
 
 def path(inputs: list[Tensor], outputs: list[Tensor]) -> list[tuple[Tensor, Node]]:
     """What was computed from `inputs` on the way to `outputs`, in order, with its recipe."""
-    found: dict[int, tuple[Tensor, Node]] = {}
+    found: dict[Tensor, Node] = {}
     pending = list(outputs)
     while pending:
         t = pending.pop()
-        if t._node is not None and id(t) not in found:
-            found[id(t)] = (t, t._node)
-            pending += t._node.checked_inputs()
-    reached = {id(t) for t in inputs}
+        if t._node is not None and t not in found:
+            found[t] = t._node
+            pending += t._node.checked_inputs(t)
+    reached = set(inputs)
     along = []
-    for t, node in sorted(found.values(), key=lambda pair: pair[1].serial):
-        if any(id(source) in reached for source in node.checked_inputs()):
-            reached.add(id(t))
+    for t, node in sorted(found.items(), key=lambda pair: pair[1].serial):
+        if any(source in reached for source in node.checked_inputs(t)):
+            reached.add(t)
             along.append((t, node))
     return along
 
@@ -65,7 +65,7 @@ def check_rules(name: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
                 "numerical differences, which need float64. Leave the conversion out while "
                 "checking, or make it depend on the dtype of the input."
             )
-        sources = node.checked_inputs()
+        sources = node.checked_inputs(out)
         if node.op.recompute is not None:
             continue
         u, v = signed(rng, out.shape), signed(rng, out.shape)
@@ -75,7 +75,7 @@ def check_rules(name: str, inputs: list[Tensor], outputs: list[Tensor]) -> None:
 
 
 def _check_rule(node: Node, i: int, out: Tensor, cotangents: list[Tensor]) -> None:
-    inputs = node.checked_inputs()
+    inputs = node.checked_inputs(out)
     with no_grad(), pulling_back():
         found = [node.op.gradient(i, u, out, inputs, node.settings) for u in cotangents]
     if any(g is None for g in found):
@@ -171,8 +171,8 @@ def reason(
     along = path(*first.tape())
     if len(along) > SEARCHED:
         return "a gradient rule on the path is wrong, or a part of the path is cut"
-    for _, node in along:
-        if wrong := _wrong_argument(node, order):
+    for out, node in along:
+        if wrong := _wrong_argument(out, node, order):
             rule = f"the gradient rule of {node.op.name!r} for {wrong}"
             if order == 1:
                 return f"{rule} is wrong"
@@ -183,9 +183,9 @@ def reason(
     )
 
 
-def _wrong_argument(node: Node, order: int) -> str:
+def _wrong_argument(output: Tensor, node: Node, order: int) -> str:
     """The argument for which the op of a node has a wrong rule where it was called, or ""."""
-    op, sources = node.op, node.checked_inputs()
+    op, sources = node.op, node.checked_inputs(output)
     moving = [i for i, t in enumerate(sources) if t.dtype == _DOUBLE]
     if op.recompute is not None or not moving:
         return ""
@@ -207,5 +207,5 @@ def _wrong_argument(node: Node, order: int) -> str:
 
 
 def _argument(node: Node, i: int) -> str:
-    count = len(node.checked_inputs())
+    count = len(node.inputs or ())
     return repr(argument_names(node.op, count)[i]) if i < count else "its cotangent"

@@ -154,7 +154,7 @@ def inner_calls(op: Op, argument: int) -> list[str]:
             watcher = _Calls()
             with watcher.watching(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                op.gradients[argument](wrap(np.ones(out.shape)), out, *inputs, **settings)
+                op.gradient(argument, wrap(np.ones(out.shape)), out, inputs, settings)
             return watcher.names
     return []
 

@@ -18,6 +18,7 @@ before the gradient checks. Positional-only parameters are arrays, all others ar
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import update_wrapper
 from typing import Any
@@ -71,7 +72,9 @@ class Op:
         settings = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.setting_names = [p.name for p in settings]
         self.defaults = {p.name: p.default for p in settings if p.default is not p.empty}
-        self.rule_of_any = gradients if callable(gradients) else None
+        self.rule_of_any: Rule | None = gradients if callable(gradients) else None
+        if inspect.isgeneratorfunction(gradients):
+            self.rule_of_any = _InTurn(gradients)
         self.gradients: tuple[Rule | None, ...] = () if callable(gradients) else tuple(gradients)
         self.differentiable = callable(gradients) or any(self.gradients)
         self._reals = tuple(i for i, rule in enumerate(self.gradients) if rule is not None)
@@ -87,7 +90,7 @@ class Op:
             if self.rule_of_any is None and self.differentiable:
                 raise TypeError(
                     f"Op {self.name!r} takes any number of arrays: give one rule "
-                    "(gradient, output, *inputs, **settings) to all their gradients."
+                    "(i, gradient, output, *inputs, **settings) for all of them."
                 )
         elif self.rule_of_any is not None or len(self.gradients) != self.arity:
             raise TypeError(
@@ -113,13 +116,27 @@ class Op:
         settings: dict[str, Any],
     ) -> Iterator[tuple[int, Any]]:
         """What the rules make of the gradient of the output, for each input that is wanted."""
-        if self.rule_of_any is not None:
-            parts = self.rule_of_any(gradient, output, *inputs, **settings)
+        if isinstance(self.rule_of_any, _InTurn):
+            parts = self.rule_of_any.rule(gradient, output, *inputs, **settings)
             yield from ((i, part) for i, part in enumerate(parts) if wanted[i])
             return
-        for i, rule in enumerate(self.gradients):
-            if rule is not None and wanted[i]:
-                yield i, rule(gradient, output, *inputs, **settings)
+        for i, wants in enumerate(wanted):
+            if wants:
+                yield i, self.gradient(i, gradient, output, inputs, settings)
+
+    def gradient(
+        self,
+        i: int,
+        gradient: Tensor,
+        output: Tensor,
+        inputs: tuple[Tensor, ...],
+        settings: dict[str, Any],
+    ) -> Any:
+        """The gradient for input i, given that of the output. Every argument is a tensor."""
+        if self.rule_of_any is not None:
+            return self.rule_of_any(i, gradient, output, *inputs, **settings)
+        rule = self.gradients[i]
+        return rule(gradient, output, *inputs, **settings) if rule is not None else None
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
         try:
@@ -235,6 +252,16 @@ def _kept(setting: Any) -> Any:
     return setting
 
 
+class _InTurn:
+    """A rule that yields the gradients for all arrays, as the rule for the one at a position."""
+
+    def __init__(self, rule: Callable[..., Iterator[Any]]) -> None:
+        self.rule = rule
+
+    def __call__(self, i: int, *arguments: Any, **settings: Any) -> Any:
+        return next(itertools.islice(self.rule(*arguments, **settings), i, None))
+
+
 class Composite:
     """A public differentiable function written in ops: no rule of its own, but the same proof."""
 
@@ -276,7 +303,8 @@ def op(
         gradients: one rule per array, ``(gradient, output, *inputs, **settings)`` to the gradient
             for that array, written in ops so that it can itself be differentiated; None for an
             array without a gradient (labels, indices). An op of ``*arrays`` gives a single rule
-            to the gradients for all of them, in order.
+            whose first argument is the array's position; or, where there may be thousands, a
+            generator without that argument that yields all gradients in order.
         samples: a function of a random generator to the `Sample` calls that the checks run. An op
             without is to be tried only: `gradcheck` checks it where it is called, and the proof of
             all ops fails for it.

@@ -1,4 +1,4 @@
-"""Random functions of one number, and every way to take a derivative: what the engine must not mind."""
+"""Random functions of one number, and every way to take a derivative of one."""
 
 from __future__ import annotations
 
