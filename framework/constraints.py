@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
+from .checked import Checked, NotNegative, Share
 from .errors import ShapeError
 from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
@@ -22,7 +23,7 @@ __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "constra
 _EPSILON = 1e-7
 
 
-class Constraint:
+class Constraint(Checked):
     """Base of all constraints: a function of a weight to what it becomes."""
 
     def __call__(self, w: Any) -> Any:
@@ -59,8 +60,8 @@ class _OfNorm(Constraint):
             dense kernel and ``(0, 1, 2)`` for a kernel ``(k_h, k_w, c_in, c_out)``.
     """
 
-    def __init__(self, axis: Any = 0) -> None:
-        self.axis = axis if isinstance(axis, int) else tuple(int(a) for a in axis)
+    def __init__(self, axis: int | Sequence[int] = 0) -> None:
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
 
     def wanted(self, norms: Tensor) -> Any:
         """The norms that they should be."""
@@ -98,7 +99,7 @@ class MaxNorm(_OfNorm):
             dense kernel and ``(0, 1, 2)`` for a kernel ``(k_h, k_w, c_in, c_out)``.
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0) -> None:
+    def __init__(self, max_value: NotNegative = 2, axis: int | Sequence[int] = 0) -> None:
         super().__init__(axis)
         self.max_value = max_value
 
@@ -121,7 +122,11 @@ class MinMaxNorm(_OfNorm):
     """
 
     def __init__(
-        self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0
+        self,
+        min_value: NotNegative = 0.0,
+        max_value: NotNegative = 1.0,
+        rate: Share = 1.0,
+        axis: int | Sequence[int] = 0,
     ) -> None:
         super().__init__(axis)
         self.min_value = min_value

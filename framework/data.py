@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .checked import NotNegative, argument, kind_of
 from .random import generator
 from .settings import count_of
 from .tensor import Tensor
@@ -62,7 +63,8 @@ class ArrayData:
         self._enter("sample_weight", sample_weight, prefix, counts[1])
         self.name = name
         self._counts = counts
-        self.batch_size = count_of(batch_size or DEFAULT_BATCH_SIZE, "batch_size")
+        size = DEFAULT_BATCH_SIZE if batch_size is None else batch_size
+        self.batch_size = count_of(size, "batch_size")
         self.shuffle = shuffle
         sizes = {k: len(v) for k, v in self.arrays.items()}
         if len(set(sizes.values())) > 1:
@@ -338,6 +340,9 @@ def class_weights(y: Any, class_weight: Mapping[int, float]) -> Array:
             f"class_weight needs one class per sample, received targets of shape {labels.shape}. "
             "Pass sample_weight instead."
         )
+    for label, weight in class_weight.items():
+        argument("class_weight", f"the class {label!r}", label, kind_of(int))
+        argument("class_weight", f"the weight of class {label}", weight, kind_of(NotNegative))
     classes, positions = np.unique(np.rint(labels).astype(np.int64), return_inverse=True)
     table = [float(class_weight.get(c, 1.0)) for c in classes.tolist()]
     return np.array(table, np.float32)[positions]

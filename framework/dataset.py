@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from .settings import count_of
+from .checked import Checked, Count, Natural
 
 
-class PyDataset(ABC):
+class PyDataset(Checked, ABC):
     """Base of data that is made batch by batch. Names and defaults are Keras's.
 
     A subclass defines ``__getitem__``, and ``__len__`` unless it never ends:
@@ -36,11 +36,11 @@ class PyDataset(ABC):
     max_queue_size: int = 10
 
     def __init__(
-        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+        self, workers: Natural = 1, use_multiprocessing: bool = False, max_queue_size: Count = 10
     ) -> None:
-        self.workers = count_of(workers, "workers", 0)
-        self.use_multiprocessing = bool(use_multiprocessing)
-        self.max_queue_size = count_of(max_queue_size, "max_queue_size")
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
 
     @abstractmethod
     def __getitem__(self, index: int) -> Any:
@@ -52,8 +52,8 @@ class PyDataset(ABC):
         length = getattr(self, "__len__", None)
         return None if length is None else int(length())
 
-    def on_epoch_begin(self) -> None:  # noqa: B027
+    def on_epoch_begin(self) -> None:
         """Called before each epoch."""
 
-    def on_epoch_end(self) -> None:  # noqa: B027
+    def on_epoch_end(self) -> None:
         """Called after each epoch and, as in Keras, once before the first."""

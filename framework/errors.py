@@ -18,6 +18,10 @@ class FileError(ValueError):
     """A file whose content is damaged, hostile, or of another format than it should have."""
 
 
+class ArgumentError(TypeError, ValueError):
+    """An argument that is not what it must be: of the wrong type or out of range, whoever asks."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """The error for a name nobody registered, with its near matches.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import numbers
-import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from .errors import counted
 from .random import generator
 from .settings import count_of
 from .tensor import Tensor
+from .tracebacks import warn
 
 #: How many inputs and outputs a model has, None where it cannot tell.
 Counts = tuple[int | None, int | None]
@@ -314,11 +314,10 @@ class Rounds:
             left = None if left is None else left - 1
             yield batch
         if left:
-            warnings.warn(
+            warn(
                 f"The data ran out {counted(left, 'batch', 'batches')} before the end of the "
                 f"epoch: {self._name}={self._given}, and {counted(self._seen, 'batch', 'batches')} "
-                "in a pass.",
-                stacklevel=4,
+                "in a pass."
             )
         over = left or left is None or self._seen == self.data.steps
         if over:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import random
+from .checked import Checked, Finite, NotNegative, Numbers, Positive
 from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
 
@@ -18,7 +19,7 @@ Shape = tuple[int, ...]
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer:
+class Initializer(Checked):
     """Base class: a function of a shape and a dtype that returns an array."""
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
@@ -68,7 +69,7 @@ class Constant(Initializer):
         value: a number, or an array that broadcasts to the weight.
     """
 
-    def __init__(self, value: Any = 0.0) -> None:
+    def __init__(self, value: Numbers = 0.0) -> None:
         self.value = value
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
@@ -93,7 +94,7 @@ class Identity(Initializer):
         gain: what they are multiplied with.
     """
 
-    def __init__(self, gain: float = 1.0) -> None:
+    def __init__(self, gain: Finite = 1.0) -> None:
         self.gain = gain
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
@@ -136,7 +137,9 @@ class RandomNormal(RandomInitializer):
         seed: an integer, or None for a stream of its own of the global seed.
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+    def __init__(
+        self, mean: Finite = 0.0, stddev: NotNegative = 0.05, seed: int | None = None
+    ) -> None:
         super().__init__(seed)
         self.mean = mean
         self.stddev = stddev
@@ -173,7 +176,7 @@ class RandomUniform(RandomInitializer):
     """
 
     def __init__(
-        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+        self, minval: Finite = -0.05, maxval: Finite = 0.05, seed: int | None = None
     ) -> None:
         super().__init__(seed)
         self.minval = minval
@@ -209,7 +212,7 @@ class VarianceScaling(RandomInitializer):
 
     def __init__(
         self,
-        scale: float = 1.0,
+        scale: Positive = 1.0,
         mode: str = "fan_in",
         distribution: str = "truncated_normal",
         seed: int | None = None,
@@ -220,8 +223,6 @@ class VarianceScaling(RandomInitializer):
         mode, distribution = mode.lower(), distribution.lower()
         if distribution == "normal":
             distribution = "truncated_normal"
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, received {scale!r}.")
         if mode not in self._modes:
             raise ValueError(f"mode must be one of {self._modes}, received {mode!r}.")
         if distribution not in self._distributions:
@@ -356,7 +357,7 @@ class Orthogonal(RandomInitializer):
         seed: an integer, or None for a stream of its own of the global seed.
     """
 
-    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+    def __init__(self, gain: Finite = 1.0, seed: int | None = None) -> None:
         super().__init__(seed)
         self.gain = gain
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import ops
+from .checked import Checked, NotNegative
 from .exports import exporting
 from .serialization import deserializer, register, resolve, serialize, spellings
 from .tensor import Tensor, as_tensor
@@ -16,7 +16,7 @@ __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserial
            "l1_l2", "l2", "orthogonal_regularizer", "serialize"]  # fmt: skip
 
 
-class Regularizer:
+class Regularizer(Checked):
     """Base of all regularizers: a function of a weight to one number."""
 
     def __call__(self, x: Any) -> Tensor:
@@ -43,8 +43,8 @@ class L1L2(Regularizer):
         ValueError: a factor that is negative or not finite.
     """
 
-    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
-        self.l1, self.l2 = _factor(l1, "l1", 0.0), _factor(l2, "l2", 0.0)
+    def __init__(self, l1: NotNegative | None = 0.0, l2: NotNegative | None = 0.0) -> None:
+        self.l1, self.l2 = float(l1 or 0), float(l2 or 0)  # None as in Keras
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} l1={self.l1}, l2={self.l2}>"
@@ -72,8 +72,8 @@ class L1(L1L2):
         l1: a factor, 0 or more.
     """
 
-    def __init__(self, l1: float | None = 0.01) -> None:
-        super().__init__(l1=_factor(l1, "l1", 0.01))
+    def __init__(self, l1: NotNegative | None = 0.01) -> None:
+        super().__init__(l1=0.01 if l1 is None else l1)
 
     def get_config(self) -> dict[str, Any]:
         return {"l1": self.l1}
@@ -87,8 +87,8 @@ class L2(L1L2):
         l2: a factor, 0 or more.
     """
 
-    def __init__(self, l2: float | None = 0.01) -> None:
-        super().__init__(l2=_factor(l2, "l2", 0.01))
+    def __init__(self, l2: NotNegative | None = 0.01) -> None:
+        super().__init__(l2=0.01 if l2 is None else l2)
 
     def get_config(self) -> dict[str, Any]:
         return {"l2": self.l2}
@@ -109,8 +109,8 @@ class OrthogonalRegularizer(Regularizer):
             that is no matrix.
     """
 
-    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor = _factor(factor, "factor", 0.01)
+    def __init__(self, factor: NotNegative = 0.01, mode: str = "rows") -> None:
+        self.factor = float(factor)
         if mode not in ("rows", "columns"):
             raise ValueError(f"mode must be 'rows' or 'columns', received {mode!r}.")
         self.mode = mode
@@ -131,16 +131,6 @@ class OrthogonalRegularizer(Regularizer):
 
     def get_config(self) -> dict[str, Any]:
         return {"factor": self.factor, "mode": self.mode}
-
-
-def _factor(value: Any, name: str, default: float) -> float:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ValueError(f"The factor {name} must be a number, received {value!r}.")
-    if value < 0:
-        raise ValueError(f"The factor {name} must not be negative, received {value}.")
-    return float(value)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

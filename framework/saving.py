@@ -8,7 +8,6 @@ optimizer, so that training goes on where it was.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from .serialization import (
     registered_object,
     serialize,
 )
+from .tracebacks import warn
 from .variable import Variable
 
 __all__ = [
@@ -176,7 +176,7 @@ def _matched(
         message = f"{file.name!r} does not fit the model:\n  " + "\n  ".join(wrong)
         if not skip_mismatch:
             raise ValueError(message)
-        warnings.warn(f"Left out, as {message}", stacklevel=4)
+        warn(f"Left out, as {message}")
     return [(v, file.array(_VARIABLES + k)) for k, v in fitting.items()]
 
 

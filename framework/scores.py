@@ -168,11 +168,16 @@ def numbers_of(logs: Any, method: str) -> Logs:
         raise TypeError(
             f"{method}() must return a dict of logs, as in {{'loss': 0.1}}, received {logs!r}."
         )
-    return {k: v if type(v) is float else _number(v) for k, v in logs.items()}
+    return {k: v if type(v) is float else _number(k, v, method) for k, v in logs.items()}
 
 
-def _number(value: Any) -> Any:
+def _number(name: str, value: Any, method: str) -> Any:
     values = value.data if isinstance(value, Tensor) else np.asarray(value)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{method}() must return numbers, received {value!r} for {name!r}. Does result() of a "
+            "metric return one?"
+        )
     return float(values.item()) if values.size == 1 else values.copy()  # a metric may go on in it
 
 

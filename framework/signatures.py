@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
+from .checked import ANYTHING, argument, kind_of
 from .errors import unknown_name
+from .tracebacks import filtered
 
 
 def bind(
@@ -30,7 +33,10 @@ def bind(
 
 
 def constructor(
-    order: Iterable[str], defaults: dict[str, Any], fill: Callable[[Any, dict[str, Any]], None]
+    order: Iterable[str],
+    defaults: dict[str, Any],
+    fill: Callable[[Any, dict[str, Any]], None],
+    annotations: Callable[[], dict[str, Any]],
 ) -> Any:
     """An ``__init__`` with these arguments, which hands them to `fill` by name.
 
@@ -38,17 +44,30 @@ def constructor(
         order: the names of the arguments.
         defaults: of all of them; ``inspect.Parameter.empty`` where there is none.
         fill: called with the object and its arguments.
+        annotations: makes those of the arguments, which are read by them; see `checked`.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature(
         [inspect.Parameter(name, kind, default=defaults[name]) for name in order]
     )
+    kinds = cache(lambda: {name: kind_of(hint) for name, hint in annotations().items()})
 
+    @filtered
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        fill(self, bind(type(self).__name__, signature, args, kwargs))
+        where = type(self).__name__
+        given = bind(where, signature, args, kwargs)
+        for name, value in given.items():
+            if value is not defaults[name]:
+                given[name] = argument(where, name, value, kinds().get(name, ANYTHING))
+        fill(self, given)
 
     owner = inspect.Parameter("self", kind)
     __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[owner, *signature.parameters.values()]
     )
     return __init__
+
+
+def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function, as they are written."""
+    return get_type_hints(inspect.unwrap(function), include_extras=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import UserDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from . import losses, optimizers
 from .backward import run_backward
 from .callbacks.base import Callback
+from .checked import Count, checked
 from .data import unpack_x_y_sample_weight
 from .feeding import Data, Rounds
 from .interrupts import deferred
@@ -22,9 +22,10 @@ from .outputs import OutputScores, arrays_of, by_entry, names_of, samples_in, sc
 from .owned import owned
 from .scores import Logs, Scores
 from .serialization import serialize
-from .settings import accepts, count_of, refuse_unknown
+from .settings import accepts, refuse_unknown
 from .tape import no_grad
 from .tensor import Tensor, wrap
+from .tracebacks import warn
 from .tree import is_structure, tree_leaves, tree_map
 from .turns import Own, Turn
 from .variable import Variable
@@ -124,6 +125,7 @@ class Steps:
 
     # How to learn
 
+    @checked
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -132,7 +134,7 @@ class Steps:
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: Count = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         **unknown: Any,
@@ -163,7 +165,6 @@ class Steps:
             raise ValueError(
                 f"jit_compile must be True, False or 'auto', received {jit_compile!r}."
             )
-        steps_per_execution = count_of(steps_per_execution, "steps_per_execution")
         loss = by_entry(loss, losses.resolved)
         metrics, weighted_metrics = (
             by_entry(given, resolved) for given in (metrics, weighted_metrics)
@@ -174,10 +175,10 @@ class Steps:
         self.optimizer = optimizers.get(optimizer)
         self.loss = loss
         settings = {
-            "run_eagerly": bool(run_eagerly),
+            "run_eagerly": run_eagerly,
             "steps_per_execution": steps_per_execution,
             "jit_compile": jit_compile,
-            "auto_scale_loss": bool(auto_scale_loss),
+            "auto_scale_loss": auto_scale_loss,
         }
         for name, value in settings.items():
             setattr(self, name, value)
@@ -203,10 +204,7 @@ class Steps:
         try:
             return serialize(self._recipe.data)
         except TypeError as error:
-            warnings.warn(
-                f"How the model was compiled is not saved: {error} Call compile() after loading.",
-                stacklevel=3,
-            )
+            warn(f"How the model was compiled is not saved: {error} Call compile() after loading.")
             return None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -488,4 +486,4 @@ class Steps:
             for loss, predictions, named in scores.judged(y_pred, output):
                 loss.check_predictions(predictions, named)
             if found := data.not_finite(glance=True):
-                warnings.warn(f"{found} The loss will not be finite either.", stacklevel=3)
+                warn(f"{found} The loss will not be finite either.")

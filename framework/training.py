@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from .callbacks import CallbackList, History
+from .checked import Count, Natural, checked
 from .data import ArrayData, pack_x_y_sample_weight, weights_of_classes
 from .errors import counted
 from .feeding import BatchData, Data, Rounds, data_for, validation_for
@@ -18,9 +18,10 @@ from .outputs import Outputs, arrays_of
 from .progress import Progress
 from .repeating import Repeater
 from .scores import Logs, flat, numbers_of
-from .settings import check_verbose, count_of, refuse_unknown
+from .settings import check_verbose, refuse_unknown
 from .steps import Round, Steps
 from .tape import no_grad
+from .tracebacks import warn
 from .tree import tree_map
 
 Array = np.ndarray
@@ -40,12 +41,13 @@ class Trainer(Steps):
     stop_evaluating: bool = False
     stop_predicting: bool = False
 
+    @checked
     def fit(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
+        batch_size: Count | None = None,
+        epochs: Natural = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
         validation_split: float = 0.0,
@@ -53,11 +55,11 @@ class Trainer(Steps):
         shuffle: bool = True,
         class_weight: Any = None,
         sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: int | Collection[int] = 1,
+        initial_epoch: Natural = 0,
+        steps_per_epoch: Count | None = None,
+        validation_steps: Count | None = None,
+        validation_batch_size: Count | None = None,
+        validation_freq: Count | Collection[Count] = 1,
         **unknown: Any,
     ) -> History:
         """Train for a number of epochs.
@@ -102,14 +104,13 @@ class Trainer(Steps):
         """
         refuse_unknown(Trainer.fit, unknown)
         self._compiled("fit")
-        epochs, first = count_of(epochs, "epochs", 0), count_of(initial_epoch, "initial_epoch", 0)
+        first = initial_epoch
         if isinstance(validation_freq, Collection):
             judged = set(validation_freq)
         else:
-            every = count_of(validation_freq, "validation_freq")
-            judged = set(range(every, epochs + 1, every))
+            judged = set(range(validation_freq, epochs + 1, validation_freq))
         counts = self._counts()
-        data = data_for(x, y, sample_weight, batch_size, bool(shuffle), counts=counts)
+        data = data_for(x, y, sample_weight, batch_size, shuffle, counts=counts)
         held_out = None
         if validation_data is not None:
             held_out = validation_for(validation_data, batch_size, counts)
@@ -127,7 +128,7 @@ class Trainer(Steps):
         rounds.rewind()
         if held_out is not None:
             if validation_batch_size is not None and isinstance(held_out, ArrayData):
-                held_out.batch_size = count_of(validation_batch_size, "validation_batch_size")
+                held_out.batch_size = validation_batch_size
             self._inspect(held_out, "fit")
             validation = Rounds(held_out, validation_steps, "validation_steps")
         self._warn_if_frozen("fit")
@@ -251,30 +252,29 @@ class Trainer(Steps):
     def _explain_loss(self, loss: float, epoch: int, batch: int, data: Data) -> None:
         rate = f" (it is {self.optimizer.learning_rate:g})" if self.optimizer is not None else ""
         found = data.not_finite() if isinstance(data, ArrayData) else None
-        warnings.warn(
+        warn(
             f"{found + ' ' if found else ''}The loss became {loss} in epoch {epoch + 1} at batch "
             f"{batch + 1}. Likely causes: a learning rate that is too high{rate}; inputs that are "
             "not finite or not scaled (divide pixels by 255); gradients that explode (optimizer "
-            "with clipnorm=1.0). gt.detect_anomaly() finds the op.",
-            stacklevel=4,
+            "with clipnorm=1.0). gt.detect_anomaly() finds the op."
         )
 
     def _explain_end(self, epoch: int) -> None:
-        warnings.warn(
+        warn(
             f"The data ended, so training ends before epoch {epoch + 1}. A generator can be gone "
             "through only once: let it yield for all epochs and pass steps_per_epoch, or pass a "
-            "gt.utils.PyDataset.",
-            stacklevel=4,
+            "gt.utils.PyDataset."
         )
 
+    @checked
     def evaluate(
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
         **unknown: Any,
@@ -357,12 +357,13 @@ class Trainer(Steps):
         callbacks.on_test_end(logs)
         return logs
 
+    @checked
     def predict(
         self,
         x: Any,
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         verbose: Any = "auto",
-        steps: int | None = None,
+        steps: Count | None = None,
         callbacks: Any = None,
         **unknown: Any,
     ) -> Any:
@@ -408,6 +409,7 @@ class Trainer(Steps):
 
     # One batch
 
+    @checked
     def train_on_batch(
         self,
         x: Any,
@@ -421,6 +423,7 @@ class Trainer(Steps):
             sample_weight = weights_of_classes(y, sample_weight, class_weight)
         return self._on_batch("train_on_batch", x, y, sample_weight, return_dict)
 
+    @checked
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
@@ -428,6 +431,7 @@ class Trainer(Steps):
         with no_grad():
             return self._on_batch("test_on_batch", x, y, sample_weight, return_dict)
 
+    @checked
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as `predict` returns them."""
         with no_grad():
@@ -451,9 +455,7 @@ class Trainer(Steps):
 
     def _warn_if_frozen(self, method: str) -> None:
         if self.built and not self.trainable_variables:
-            warnings.warn(
-                f"The model has no trainable weights: {method}() changes none.", stacklevel=3
-            )
+            warn(f"The model has no trainable weights: {method}() changes none.")
 
 
 class _Idle:
@@ -481,9 +483,8 @@ class _Idle:
         self._before = None
         same = steps == now and len(before) == len(after) > 0
         if same and all(map(np.array_equal, before, after)):
-            warnings.warn(
+            warn(
                 f"train_step() of {type(self._model).__name__} has changed no weight in an epoch: "
                 "it has to apply the gradients, as in self.optimizer.apply(gradients, "
-                "self.trainable_variables).",
-                stacklevel=3,
+                "self.trainable_variables)."
             )

@@ -43,6 +43,7 @@ FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 PLACES = {
     **dict.fromkeys(("exports", "interrupts", "left_out", "reading", "writing"), "errors"),
     **{name: name for name in ("errors", "kernels", "ops", "gradcheck", "program")},
+    **dict.fromkeys(("checked", "tracebacks"), "errors"),
     **dict.fromkeys(("differences", "diagnosis", "proof", "mutants"), "gradcheck"),
     **dict.fromkeys(TENSOR, "tensor"),
     **dict.fromkeys(MODEL, "model"),

@@ -168,7 +168,7 @@ def test_dropout_can_share_its_mask_along_axes():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, "0.5", None, True])
 def test_the_rate_of_dropout_is_a_share(rate):
-    with pytest.raises(ValueError, match="rate must be between 0 and 1"):
+    with pytest.raises(ValueError, match="Dropout: rate must be a number from 0 to 1"):
         layers.Dropout(rate)
 
 

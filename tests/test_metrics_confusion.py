@@ -67,9 +67,9 @@ def test_best_of_one_where_the_other_is_good_enough() -> None:
     assert gt.metrics.PrecisionAtRecall(0.8)(y, p) == 0.5
     assert gt.metrics.RecallAtPrecision(0.5)(y, p) == 1.0
     assert gt.metrics.RecallAtPrecision(0.9)(y, p) == 0.0
-    with pytest.raises(ValueError, match=r"precision must lie in \[0, 1\], received 2"):
+    with pytest.raises(ValueError, match="precision must be a number from 0 to 1, received 2"):
         gt.metrics.RecallAtPrecision(2)
-    with pytest.raises(ValueError, match="num_thresholds must be positive"):
+    with pytest.raises(ValueError, match="num_thresholds must be a positive integer"):
         gt.metrics.RecallAtPrecision(0.2, num_thresholds=0)
 
 
@@ -115,7 +115,7 @@ def test_areas_refuse_other_settings(settings: dict[str, Any], words: str) -> No
 
 
 def test_shapes_and_thresholds_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[0, 1\], received 2"):
+    with pytest.raises(ValueError, match="thresholds must be a number from 0 to 1"):
         gt.metrics.Precision([0.5, 2])
     with pytest.raises(gt.errors.ShapeError, match=r"Precision.*class numbers"):
         gt.metrics.Precision()(np.zeros(2), np.zeros((2, 3)))

@@ -191,7 +191,7 @@ def test_local_response_is_the_formula_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"momentum": 1.5}, "momentum must lie between 0 and 1"),
+        ({"momentum": 1.5}, "momentum must be a number from 0 to 1"),
         ({"epsilon": 0}, "epsilon must be a positive number"),
         ({"axis": 0}, "axis is that of the channels"),
         ({"axis": [1, 2]}, "axis is that of the channels"),

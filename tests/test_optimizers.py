@@ -358,18 +358,33 @@ def test_gradients_that_do_not_fit_are_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: gt.optimizers.SGD(-1.0), "not negative, received -1"),
-        (lambda: gt.optimizers.SGD(float("nan")), "finite"),
+        (
+            lambda: gt.optimizers.SGD(-1.0),
+            "learning_rate must be .*received -1",
+        ),
+        (lambda: gt.optimizers.SGD(float("nan")), "learning_rate must be .*nan"),
         (lambda: gt.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "Only one way of clipping"),
-        (lambda: gt.optimizers.SGD(clipnorm=0.0), "clipnorm must be positive"),
-        (lambda: gt.optimizers.SGD(momentum=1.5), r"momentum must lie in \[0, 1\]"),
-        (lambda: gt.optimizers.Adam(beta_2=1.0), r"beta_2 must lie in \[0, 1\)"),
+        (lambda: gt.optimizers.SGD(clipnorm=0.0), "clipnorm must be a positive number or None"),
+        (lambda: gt.optimizers.SGD(momentum=1.5), "momentum must be a number from 0 to 1"),
+        (lambda: gt.optimizers.Adam(beta_2=1.0), "beta_2 must be below 1"),
         (lambda: gt.optimizers.AdamW(weight_decay=None), "AdamW needs a weight_decay"),
-        (lambda: gt.optimizers.Adagrad(initial_accumulator_value=-1.0), "must not be negative"),
-        (lambda: gt.optimizers.SGD(gradient_accumulation_steps=1), "an integer of 2 or more"),
-        (lambda: gt.optimizers.SGD(use_ema=True, ema_overwrite_frequency=0), "of 1 or more"),
-        (lambda: gt.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum must lie"),
-        (lambda: gt.optimizers.SGD(loss_scale_factor=0.0), "loss_scale_factor must be positive"),
+        (
+            lambda: gt.optimizers.Adagrad(initial_accumulator_value=-1.0),
+            "value must be a number that is not negative",
+        ),
+        (lambda: gt.optimizers.SGD(gradient_accumulation_steps=1), "must be 2 or more"),
+        (
+            lambda: gt.optimizers.SGD(use_ema=True, ema_overwrite_frequency=0),
+            "a positive integer",
+        ),
+        (
+            lambda: gt.optimizers.SGD(use_ema=True, ema_momentum=1.5),
+            "ema_momentum must be",
+        ),
+        (
+            lambda: gt.optimizers.SGD(loss_scale_factor=0.0),
+            "loss_scale_factor must be",
+        ),
     ],
 )
 def test_settings_out_of_range_are_refused(make: Callable[[], Any], words: str) -> None:

@@ -41,7 +41,7 @@ def test_penalty_and_its_gradient(regularizer: Any, l1: float, l2: float) -> Non
 
 @pytest.mark.parametrize("factor", [-0.1, "a", [1], float("nan"), float("inf"), True])
 def test_factors_are_numbers_that_are_not_negative(factor: Any) -> None:
-    with pytest.raises(ValueError, match="factor l2"):
+    with pytest.raises(ValueError, match="L2: l2 must be a number that is not negative"):
         regularizers.L2(factor)
 
 

@@ -65,11 +65,14 @@ def test_piecewise_constant_decay_keeps_a_value_up_to_its_boundary() -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: schedules.CosineDecay(0.1, 0), "decay_steps must be positive"),
-        (lambda: schedules.ExponentialDecay(0.1, -1, 0.5), "decay_steps must be positive"),
-        (lambda: schedules.PolynomialDecay(0.1, 0), "decay_steps must be positive"),
-        (lambda: schedules.InverseTimeDecay(0.1, 0, 1.0), "decay_steps must be positive"),
-        (lambda: schedules.CosineDecayRestarts(0.1, 0), "first_decay_steps must be positive"),
+        (lambda: schedules.CosineDecay(0.1, 0), "decay_steps must be a positive number"),
+        (lambda: schedules.ExponentialDecay(0.1, -1, 0.5), "decay_steps must be a positive number"),
+        (lambda: schedules.PolynomialDecay(0.1, 0), "decay_steps must be a positive number"),
+        (lambda: schedules.InverseTimeDecay(0.1, 0, 1.0), "decay_steps must be a positive number"),
+        (
+            lambda: schedules.CosineDecayRestarts(0.1, 0),
+            "first_decay_steps must be",
+        ),
         (lambda: schedules.PiecewiseConstantDecay([1], [1.0]), "1 boundaries and 1 values"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [1, 2, 3]), "must rise"),
     ],
@@ -138,5 +141,5 @@ def test_a_saved_model_goes_on_where_its_schedule_was(rate: Any, tmp_path: Path)
 
 
 def test_what_is_no_learning_rate_is_refused() -> None:
-    with pytest.raises(TypeError, match="a number or a schedule"):
+    with pytest.raises(TypeError, match="must be a number that is not negative, a schedule"):
         gt.optimizers.SGD("fast")  # type: ignore[arg-type]

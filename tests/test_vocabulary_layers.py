@@ -127,7 +127,7 @@ def test_dot_refuses_what_does_not_fit() -> None:
         layers.Dot(0)([a, b])
     with pytest.raises(ValueError, match="takes two inputs, received 3"):
         layers.Dot(2)([a, b, b])
-    with pytest.raises(ValueError, match="axes is an integer, or two of them"):
+    with pytest.raises(ValueError, match="axes must be an integer or 2 integers"):
         layers.Dot((1, 2, 3))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..checked import Checked
 from ..errors import counted, unknown_name
 
 Logs = dict[str, Any]
 
 
-class Callback:
+class Callback(Checked):
     """Base of all callbacks: every hook is there and does nothing.
 
     `epoch` and `batch` count from 0. `logs` holds loss and metrics by name: at the end of a batch

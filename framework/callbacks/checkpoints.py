@@ -6,15 +6,14 @@ import os
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .. import archive
+from ..checked import Count, Verbosity
 from ..errors import FileError
 from ..foreign import refuse_suffix
 from ..resuming import restore, state_of
-from ..settings import count_of
 from ..writing import sweep
 from .base import Callback, Logs, nothing
 from .monitoring import Monitor
@@ -31,15 +30,12 @@ class _Saver(Callback, ABC):
 
     remembered: tuple[str, ...] = ("_seen", "_last")
 
-    def _save_every(self, save_freq: Any) -> None:
-        if save_freq != "epoch":
-            try:
-                save_freq = count_of(save_freq, "save_freq")
-            except TypeError:
-                raise ValueError(
-                    f"{type(self).__name__} needs save_freq='epoch' or a number of batches, "
-                    f"received {save_freq!r}."
-                ) from None
+    def _save_every(self, save_freq: int | str) -> None:
+        if isinstance(save_freq, str) and save_freq != "epoch":
+            raise ValueError(
+                f"{type(self).__name__} needs save_freq='epoch' or a number of batches, received "
+                f"{save_freq!r}."
+            )
         self.save_freq = save_freq
         if save_freq == "epoch" and type(self).on_train_batch_end is _Saver.on_train_batch_end:
             # Nobody looks on between batches then, and training is faster.
@@ -94,11 +90,11 @@ class ModelCheckpoint(_Saver, Monitor):
         self,
         filepath: FilePath,
         monitor: str = "val_loss",
-        verbose: int = 0,
+        verbose: Verbosity = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
         mode: str = "auto",
-        save_freq: Any = "epoch",
+        save_freq: Count | str = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode)
@@ -171,7 +167,7 @@ class BackupAndRestore(_Saver):
     def __init__(
         self,
         backup_dir: FilePath,
-        save_freq: Any = "epoch",
+        save_freq: Count | str = "epoch",
         double_checkpoint: bool = False,
         delete_checkpoint: bool = True,
     ) -> None:

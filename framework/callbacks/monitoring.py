@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
+from ..checked import Natural, NotNegative, Verbosity
 from ..errors import unknown_name
+from ..tracebacks import warn
 from .base import Callback, Logs
 
 
@@ -47,7 +48,7 @@ class Monitor(Callback):
         """Warn, unless this callback has before in this training."""
         if not self._warned:
             self._warned = True
-            warnings.warn(text, stacklevel=5)
+            warn(text)
 
     def improved(self, value: float, than: float | None) -> bool:
         """Whether a value is better than another by `min_delta`; than nothing, unless it is NaN."""
@@ -100,12 +101,12 @@ class EarlyStopping(Monitor):
         self,
         monitor: str = "val_loss",
         min_delta: float = 0,
-        patience: int = 0,
-        verbose: int = 0,
+        patience: Natural = 0,
+        verbose: Verbosity = 0,
         mode: str = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
-        start_from_epoch: int = 0,
+        start_from_epoch: Natural = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         self.patience = patience
@@ -177,12 +178,12 @@ class ReduceLROnPlateau(Monitor):
         self,
         monitor: str = "val_loss",
         factor: float = 0.1,
-        patience: int = 10,
-        verbose: int = 0,
+        patience: Natural = 10,
+        verbose: Verbosity = 0,
         mode: str = "auto",
         min_delta: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
+        cooldown: Natural = 0,
+        min_lr: NotNegative = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
         if not 0 <= factor < 1:

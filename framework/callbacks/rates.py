@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import NotNegative, Verbosity
 from ..errors import counted
 from .base import Callback, Logs
 
@@ -30,7 +31,7 @@ class LearningRateScheduler(Callback):
 
     remembered = ("_epoch", "_before")
 
-    def __init__(self, schedule: Callable[..., Any], verbose: int = 0) -> None:
+    def __init__(self, schedule: Callable[..., Any], verbose: Verbosity = 0) -> None:
         super().__init__()
         self._epoch, self._before = -1, 0.0  # the last epoch that began, and the rate before it
         self.schedule = schedule
@@ -100,7 +101,7 @@ class LearningRateFinder(Callback):
 
     def __init__(
         self,
-        min_lr: float = 1e-6,
+        min_lr: NotNegative = 1e-6,
         max_lr: float = 1.0,
         steps: int = 100,
         smoothing: float = 0.1,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..settings import count_of
+from ..checked import Count, Natural
 from .base import Callback, Logs
 from .events import EventFile
 
@@ -39,13 +39,13 @@ class TensorBoard(Callback):
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",
-        histogram_freq: int = 0,
+        histogram_freq: Natural = 0,
         write_graph: bool = True,
         write_images: bool = False,
         write_steps_per_second: bool = False,
-        update_freq: Any = "epoch",
+        update_freq: Count | str = "epoch",
         profile_batch: Any = 0,
-        embeddings_freq: int = 0,
+        embeddings_freq: Natural = 0,
         embeddings_metadata: Any = None,
     ) -> None:
         super().__init__()
@@ -65,8 +65,11 @@ class TensorBoard(Callback):
         self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = 1 if update_freq == "batch" else update_freq
-        if self.update_freq != "epoch":
-            self.update_freq = count_of(self.update_freq, "update_freq")
+        if isinstance(self.update_freq, str) and self.update_freq != "epoch":
+            raise ValueError(
+                "TensorBoard: update_freq must be 'epoch', 'batch' or a number of batches, "
+                f"received {update_freq!r}."
+            )
         self._files: dict[str, EventFile] = {}
         self._batches = 0
         self._fitting = False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
+from ..checked import Axes
 from ..ops.axes import axis_tuple
 from ..serialization import lookup, register, serialize
 from ..tensor import Tensor, as_tensor
@@ -32,10 +34,8 @@ class Elementwise(Layer):
         """A setting as a float.
 
         Raises:
-            ValueError: it is no number, or below `least`.
+            ValueError: it is below `least`.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{self._where}: {name} must be a number, received {value!r}.")
         if least is not None and value < least:
             raise ValueError(f"{self._where}: {name} must not be below {least}, received {value}.")
         return float(value)
@@ -141,7 +141,7 @@ class PReLU(Elementwise):
         alpha_initializer: Any = "Zeros",
         alpha_regularizer: Any = None,
         alpha_constraint: Any = None,
-        shared_axes: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -152,7 +152,7 @@ class PReLU(Elementwise):
         self.alpha_constraint = constraints.get(alpha_constraint)
         if isinstance(shared_axes, int):
             shared_axes = (shared_axes,)
-        self.shared_axes = None if shared_axes is None else tuple(int(a) for a in shared_axes)
+        self.shared_axes = None if shared_axes is None else tuple(shared_axes)
 
     def build(self, input_shape: Any) -> None:
         rank = len(input_shape)
@@ -189,10 +189,9 @@ class Softmax(Elementwise):
         axis: along which they sum to 1, one axis or several.
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Axes = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        several = isinstance(axis, (list, tuple))
-        self.axis = [int(a) for a in axis] if several else int(axis)
+        self.axis = axis
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
         """The shares of the inputs; where a mask of bools does not hold, 0."""
@@ -248,7 +247,7 @@ class Lambda(Layer):
         function: Any,
         output_shape: Any = None,
         mask: Any = None,
-        arguments: Any = None,
+        arguments: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -7,19 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..losses.base import float_name
 from ..tree import Shape, shape_map
 from .input_spec import LayerError
-
-
-def positive(value: Any, argument: str, where: str) -> int:
-    """`value` as an integer above zero.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{where}: {argument} must be a positive integer, received {value!r}.")
-    return int(value)
 
 
 def refuse(arguments: dict[str, Any], names: tuple[str, ...], where: str) -> None:
@@ -39,10 +29,7 @@ def float_dtype(dtype: Any) -> str:
     Raises:
         TypeError: it is neither float32 nor float64.
     """
-    name = "float32" if dtype is None else np.dtype(dtype).name
-    if name not in ("float32", "float64"):
-        raise TypeError(f"The dtype of a layer is 'float32' or 'float64', received {name!r}.")
-    return name
+    return float_name(dtype, "a layer") or "float32"
 
 
 def known_length(shape: Shape, axis: int, noun: str, where: str) -> int:

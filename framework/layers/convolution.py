@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..checked import Count
 from ..ops.geometry import per_axis
 from ..serialization import register, serialize
 from ..tensor import Tensor
-from .arguments import known_length, positive
+from .arguments import known_length
 from .spatial import SpatialLayer, read_padding
 from .window import Window
 
@@ -42,13 +43,13 @@ class Conv(SpatialLayer):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
-        groups: int = 1,
+        groups: Count = 1,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -62,12 +63,12 @@ class Conv(SpatialLayer):
     ) -> None:
         super().__init__(data_format, activity_regularizer=activity_regularizer, **kwargs)
         rank, where = self.rank, self._where
-        self.filters = positive(filters, "filters", where)
+        self.filters = filters
         self.kernel_size = per_axis(kernel_size, rank, "kernel_size", where)
         self.strides = per_axis(strides, rank, "strides", where)
         self.padding = read_padding(padding, rank, where)
         self.dilation_rate = per_axis(dilation_rate, rank, "dilation_rate", where)
-        self.groups = positive(groups, "groups", where)
+        self.groups = groups
         if self.filters % self.groups:
             raise ValueError(
                 f"{where}: groups must divide filters, received groups={groups}, filters={filters}."

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..checked import Count, argument, kind_of
 from ..serialization import register, serialize
 from ..symbolic import Call, SymbolicTensor
 from ..tensor import Tensor
-from ..tree import Shape, shape_map
-from .arguments import float_dtype, known_length, positive
+from ..tree import Shape
+from .arguments import float_dtype, known_length
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 from .window import Window
@@ -40,7 +42,7 @@ class InputLayer(Layer):
     def __init__(
         self,
         shape: Any = None,
-        batch_size: int | None = None,
+        batch_size: Count | None = None,
         dtype: Any = None,
         sparse: Any = None,
         ragged: Any = None,
@@ -64,8 +66,9 @@ class InputLayer(Layer):
             )
         if isinstance(shape, int):
             raise ValueError(f"The shape of an Input is a tuple: write Input(({shape},)).")
-        whole = batch_shape if batch_shape is not None else (batch_size, *shape)
-        self.batch_shape: Shape = shape_map(lambda s: s, whole)
+        name, given = ("shape", shape) if batch_shape is None else ("batch_shape", batch_shape)
+        sizes = tuple(argument(self._where, name, given, kind_of(Sequence[Count | None])))
+        self.batch_shape: Shape = sizes if batch_shape is not None else (batch_size, *sizes)
         whole_numbers = dtype is not None and np.dtype(dtype).kind in "biu"
         self.dtype = np.dtype(dtype).name if whole_numbers else float_dtype(dtype)
         self.built = True
@@ -168,7 +171,7 @@ class Dense(Layer):
 
     def __init__(
         self,
-        units: int,
+        units: Count,
         activation: Any = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
@@ -181,7 +184,7 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self.units = positive(units, "units", self._where)
+        self.units = units
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)

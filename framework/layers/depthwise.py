@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
+from ..checked import Count
 from ..ops.geometry import per_axis
 from ..serialization import register, serialize
 from ..tensor import Tensor
-from .arguments import known_length, positive
+from .arguments import known_length
 from .spatial import SpatialLayer, read_padding
 from .window import Window
 
@@ -22,7 +23,7 @@ class Depthwise(SpatialLayer):
         kernel_size: Any,
         strides: Any,
         padding: Any,
-        depth_multiplier: int,
+        depth_multiplier: Count,
         data_format: str | None,
         dilation_rate: Any,
         activation: Any,
@@ -41,7 +42,7 @@ class Depthwise(SpatialLayer):
         self.strides = per_axis(strides, rank, "strides", where)
         self.padding = read_padding(padding, rank, where)
         self.dilation_rate = per_axis(dilation_rate, rank, "dilation_rate", where)
-        self.depth_multiplier = positive(depth_multiplier, "depth_multiplier", where)
+        self.depth_multiplier = depth_multiplier
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.depthwise_initializer = initializers.get(depthwise_initializer)
@@ -65,7 +66,7 @@ class Depthwise(SpatialLayer):
         self.input_spec = self._spec(channels)
         return channels * self.depth_multiplier
 
-    def add_bias(self, filters: int) -> None:
+    def add_bias(self, filters: Count) -> None:
         """Make the bias."""
         if self.use_bias:
             self.bias = self.add_weight(
@@ -158,7 +159,7 @@ class DepthwiseConv(Depthwise):
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",
-        depth_multiplier: int = 1,
+        depth_multiplier: Count = 1,
         data_format: str | None = None,
         dilation_rate: Any = 1,
         activation: Any = None,
@@ -226,13 +227,13 @@ class SeparableConv(Depthwise):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",
         data_format: str | None = None,
         dilation_rate: Any = 1,
-        depth_multiplier: int = 1,
+        depth_multiplier: Count = 1,
         activation: Any = None,
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
@@ -265,7 +266,7 @@ class SeparableConv(Depthwise):
             activity_regularizer=activity_regularizer,
             **kwargs,
         )
-        self.filters = positive(filters, "filters", self._where)
+        self.filters = filters
         self.pointwise_initializer = initializers.get(pointwise_initializer)
         self.pointwise_regularizer = regularizers.get(pointwise_regularizer)
         self.pointwise_constraint = constraints.get(pointwise_constraint)

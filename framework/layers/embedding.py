@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
+from ..checked import Count
 from ..serialization import register, serialize
 from ..tensor import Tensor
-from .arguments import positive
 from .base import Layer
 from .input_spec import LayerError
 from .window import Window
@@ -33,8 +33,8 @@ class Embedding(Layer):
 
     def __init__(
         self,
-        input_dim: int,
-        output_dim: int,
+        input_dim: Count,
+        output_dim: Count,
         embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None,
         embeddings_constraint: Any = None,
@@ -43,8 +43,8 @@ class Embedding(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.input_dim = positive(input_dim, "input_dim", self._where)
-        self.output_dim = positive(output_dim, "output_dim", self._where)
+        self.input_dim = input_dim
+        self.output_dim = output_dim
         if mask_zero:
             raise ValueError(
                 f"{self._where}: mask_zero=True is not supported, for masks are not passed from "
@@ -69,6 +69,8 @@ class Embedding(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         ids = inputs if inputs.dtype.kind in "iu" else inputs.detach().astype("int64")
+        if ids is not inputs and (broken := inputs.data[inputs.data != ids.data]).size:
+            raise LayerError(f"{self._where} takes ids, whole numbers, received {broken[0]:g}.")
         outside = ids.data[(ids.data < 0) | (ids.data >= self.input_dim)]
         if outside.size:
             raise LayerError(

@@ -201,7 +201,7 @@ def read_range(
     Raises:
         ValueError: they are no numbers, or not within the bounds.
     """
-    if isinstance(factor, (tuple, list)):
+    if isinstance(factor, (tuple, list, np.ndarray)):
         numbers = sorted(_number(v) for v in factor)
     else:
         size = abs(_number(factor))
@@ -221,7 +221,7 @@ def read_values(value_range: Any, where: str) -> tuple[float, float]:
     Raises:
         ValueError: they are not two numbers in order.
     """
-    pair = value_range if isinstance(value_range, (tuple, list)) else ()
+    pair = value_range if isinstance(value_range, (tuple, list, np.ndarray)) else ()
     numbers = [_number(v) for v in pair]
     if len(numbers) != 2 or not numbers[0] <= numbers[1]:
         raise ValueError(f"{where}: value_range is (low, high), received {value_range!r}.")
@@ -229,4 +229,5 @@ def read_values(value_range: Any, where: str) -> tuple[float, float]:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float, np.number)) else math.nan
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    return float(value) if is_number else math.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..checked import Checked, Natural
 from ..errors import ShapeError
 from ..tree import Shape
 
@@ -12,7 +13,7 @@ class LayerError(ShapeError):
     """A `ShapeError` that already says which layer it arose in."""
 
 
-class InputSpec:
+class InputSpec(Checked):
     """The rank and axis lengths that a layer accepts.
 
     Args:
@@ -29,9 +30,9 @@ class InputSpec:
         self,
         dtype: Any = None,
         shape: Shape | None = None,
-        ndim: int | None = None,
-        max_ndim: int | None = None,
-        min_ndim: int | None = None,
+        ndim: Natural | None = None,
+        max_ndim: Natural | None = None,
+        min_ndim: Natural | None = None,
         axes: dict[int, Any] | None = None,
         layout: tuple[str, ...] = (),
     ) -> None:

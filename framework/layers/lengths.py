@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..checked import Axes, Positive
 from ..ops.axes import axis_tuple
 from ..serialization import register
 from ..tensor import Tensor
@@ -16,7 +17,7 @@ from .window import Window
 _SHORTEST = 1e-12  # the length below which a vector only grows so much
 
 
-def unit_length(x: Tensor, axis: Any) -> Tensor:
+def unit_length(x: Tensor, axis: Axes) -> Tensor:
     """``x / max(|x|, 1e-12)`` along the axes."""
     squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
     return x * ops.power(ops.maximum(squares, _SHORTEST**2), -0.5)
@@ -25,14 +26,9 @@ def unit_length(x: Tensor, axis: Any) -> Tensor:
 class Scaled(Elementwise):
     """Base of the layers that divide by something along one axis or several."""
 
-    def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+    def __init__(self, axis: Axes = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        axes = axis if isinstance(axis, (list, tuple)) else [axis]
-        if not axes or any(isinstance(a, bool) or not isinstance(a, int) for a in axes):
-            raise TypeError(
-                f"{self._where}: axis is an integer or several of them, received {axis!r}."
-            )
-        self.axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        self.axis = axis
 
     def check_input(self, shape: Any) -> None:
         """Refuse an input without the axes."""
@@ -77,7 +73,7 @@ class RMSNormalization(Scaled):
         TypeError, ValueError: an axis that is no integer, or an epsilon that is not positive.
     """
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
+    def __init__(self, axis: Axes = -1, epsilon: Positive = 1e-6, **kwargs: Any) -> None:
         super().__init__(axis, **kwargs)
         self.epsilon = self._number(epsilon, "epsilon")
 
@@ -96,5 +92,5 @@ class RMSNormalization(Scaled):
         return {**super().get_config(), "epsilon": self.epsilon}
 
 
-def _listed(axis: Any) -> list[int]:
+def _listed(axis: Axes) -> list[int]:
     return axis if isinstance(axis, list) else [axis]

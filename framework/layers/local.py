@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from .. import ops
+from ..checked import Count
 from ..serialization import register
 from ..tensor import Tensor
 from .arguments import known_length, refuse
@@ -34,7 +35,7 @@ class LocallyConnected(Conv):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",

@@ -130,7 +130,7 @@ class Concatenate(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.axis = int(axis)
+        self.axis = axis
 
     def check_input(self, shape: Any) -> None:
         """Refuse what is not a list of tensors that fit each other."""
@@ -184,16 +184,10 @@ class Dot(Layer):
 
     casts_integers = True
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any) -> None:
+    def __init__(self, axes: int | tuple[int, int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        pair = list(axes) if isinstance(axes, (list, tuple)) else [axes, axes]
-        if len(pair) != 2 or any(isinstance(a, bool) or not isinstance(a, int) for a in pair):
-            raise ValueError(
-                f"{self._where}: axes is an integer, or two of them, received {axes!r}."
-            )
-        self.axes = axes if isinstance(axes, int) else tuple(pair)
-        self.normalize = bool(normalize)
-        self._pair = pair
+        self.axes, self.normalize = axes, normalize
+        self._pair = (axes, axes) if isinstance(axes, int) else axes
 
     def check_input(self, shape: Any) -> None:
         """Refuse anything but two tensors whose axes have one length."""

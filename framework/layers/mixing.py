@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..checked import Numbers, Positive
 from ..serialization import register
 from ..tensor import Tensor, wrap
 from .images import Array, Generator, RandomImage, read_range, read_values
@@ -51,7 +52,7 @@ class RandomErasing(RandomImage):
         self,
         factor: Any = 1.0,
         scale: Any = (0.02, 0.33),
-        fill_value: Any = None,
+        fill_value: Numbers | None = None,
         value_range: Any = (0, 255),
         seed: int | None = None,
         data_format: str | None = None,
@@ -60,7 +61,7 @@ class RandomErasing(RandomImage):
         super().__init__(seed, data_format, **kwargs)
         self.factor = read_range(factor, "factor", self._where, least=0)
         self.scale = read_range(scale, "scale", self._where, least=0)
-        self.fill_value = None if fill_value is None else np.asarray(fill_value, float).tolist()
+        self.fill_value = fill_value
         self.value_range = read_values(value_range, self._where)
 
     def numbers(self, shape: tuple[int, ...], generator: Generator) -> dict[str, Array]:
@@ -128,14 +129,12 @@ class MixUp(Mixing):
 
     def __init__(
         self,
-        alpha: float = 0.2,
+        alpha: Positive = 0.2,
         data_format: str | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, data_format, **kwargs)
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not alpha > 0:
-            raise ValueError(f"{self._where}: alpha must be a positive number, received {alpha!r}.")
         self.alpha = alpha
 
     def numbers(self, shape: tuple[int, ...], generator: Generator) -> dict[str, Array]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from .. import constraints, initializers, ops, regularizers
+from ..checked import Axes, Count, Finite, Positive, Share, Where
 from ..ops.axes import axis_index, axis_tuple
 from ..serialization import register, serialize
 from ..tensor import Tensor, as_tensor, wrap
@@ -15,6 +16,9 @@ from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 from .window import Window
+
+#: How many groups; -1: as many as there are channels.
+Groups = Annotated[int, Where("a positive integer or -1", lambda n: n >= 1 or n == -1)]
 
 
 class ScaledLayer(Layer):
@@ -33,7 +37,7 @@ class ScaledLayer(Layer):
 
     def __init__(
         self,
-        epsilon: float = 1e-3,
+        epsilon: Positive = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -45,7 +49,7 @@ class ScaledLayer(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.epsilon = _positive(epsilon, "epsilon", self._where)
+        self.epsilon = epsilon
         self.center, self.scale = center, scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -120,9 +124,9 @@ class BatchNormalization(ScaledLayer):
 
     def __init__(
         self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        epsilon: float = 1e-3,
+        axis: Axes = -1,
+        momentum: Share = 0.99,
+        epsilon: Positive = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -240,8 +244,8 @@ class LayerNormalization(ScaledLayer):
 
     def __init__(
         self,
-        axis: Any = -1,
-        epsilon: float = 1e-3,
+        axis: Axes = -1,
+        epsilon: Positive = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -264,7 +268,7 @@ class LayerNormalization(ScaledLayer):
             gamma_constraint,
             **kwargs,
         )
-        self.axis = [int(a) for a in axis] if isinstance(axis, (list, tuple)) else int(axis)
+        self.axis = axis
 
     def build(self, input_shape: Any) -> None:
         axes = axis_tuple(self.axis, len(input_shape))
@@ -303,9 +307,9 @@ class GroupNormalization(ScaledLayer):
 
     def __init__(
         self,
-        groups: int = 32,
-        axis: int = -1,
-        epsilon: float = 1e-3,
+        groups: Groups = 32,
+        axis: Axes = -1,
+        epsilon: Positive = 1e-3,
         center: bool = True,
         scale: bool = True,
         beta_initializer: Any = "zeros",
@@ -328,7 +332,7 @@ class GroupNormalization(ScaledLayer):
             gamma_constraint,
             **kwargs,
         )
-        self.groups = int(groups)
+        self.groups = groups
         self.axis = _one_axis(axis, self._where)
 
     def build(self, input_shape: Any) -> None:
@@ -371,12 +375,15 @@ class LocalResponseNormalization(Layer):
     casts_integers = True
 
     def __init__(
-        self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, **kwargs: Any
+        self,
+        n: Count = 5,
+        k: Finite = 2.0,
+        alpha: Finite = 1e-4,
+        beta: Finite = 0.75,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(n, bool) or int(n) != n or n < 1:
-            raise ValueError(f"{self._where}: n must be a positive integer, received {n!r}.")
-        self.n, self.k, self.alpha, self.beta = int(n), float(k), float(alpha), float(beta)
+        self.n, self.k, self.alpha, self.beta = n, k, alpha, beta
         self.input_spec = InputSpec(min_ndim=2)
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -390,20 +397,14 @@ class LocalResponseNormalization(Layer):
         return {**super().get_config(), **own}
 
 
-def _positive(value: Any, name: str, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise ValueError(f"{where}: {name} must be a positive number, received {value!r}.")
-    return float(value)
-
-
-def _one_axis(axis: Any, where: str) -> int:
+def _one_axis(axis: Axes, where: str) -> int:
     if isinstance(axis, (list, tuple)) and len(axis) == 1:
         axis = axis[0]
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or axis == 0:
+    if not isinstance(axis, int) or axis == 0:
         raise ValueError(
             f"{where}: axis is that of the channels, one integer other than 0, received {axis!r}."
         )
-    return int(axis)
+    return axis
 
 
 def _length(shape: Shape, axis: int, where: str) -> int:

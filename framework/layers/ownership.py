@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import Checked, argument, kind_of
 from ..metrics.base import Metric
 from ..naming import snake_case, unique_name
 from ..owned import collect, owned
@@ -19,7 +20,7 @@ from ..variable import Variable
 from .added import losses_of
 
 
-class Owner:
+class Owner(Checked):
     """The part of a layer that finds, counts, freezes, copies and overwrites its variables."""
 
     name: str
@@ -113,8 +114,9 @@ class Owner:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        value = argument(self._where, "trainable", value, kind_of(bool))
         for layer in self._all_layers():
-            layer._trainable = bool(value)
+            layer._trainable = value
             for variable in layer._owned()[0]:
                 variable.freeze(not value)
 

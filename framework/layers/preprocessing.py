@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..checked import Axes, Numbers
 from ..data import as_array
 from ..feeding import once, yields_batches
 from ..ops.axes import axis_tuple
@@ -30,7 +31,7 @@ class Rescaling(Elementwise):
         offset: likewise.
     """
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+    def __init__(self, scale: Numbers, offset: Numbers = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale, self.offset = _numbers(scale), _numbers(offset)
 
@@ -61,9 +62,9 @@ class Normalization(Elementwise):
 
     def __init__(
         self,
-        axis: Any = -1,
-        mean: Any = None,
-        variance: Any = None,
+        axis: Axes | None = -1,
+        mean: Numbers | None = None,
+        variance: Numbers | None = None,
         invert: bool = False,
         **kwargs: Any,
     ) -> None:

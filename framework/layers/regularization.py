@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import ops, random, regularizers
+from ..checked import Count, NotNegative, Share
 from ..serialization import register
 from ..tensor import Tensor, wrap
 from .base import Layer
-from .input_spec import InputSpec
+from .input_spec import InputSpec, LayerError
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -62,10 +64,14 @@ class Dropout(RandomLayer):
     casts_integers = True
 
     def __init__(
-        self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: Share,
+        noise_shape: Sequence[Count | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _rate(rate, self._where)
+        self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
@@ -73,6 +79,13 @@ class Dropout(RandomLayer):
             return inputs
         shape = inputs.shape
         if self.noise_shape is not None:
+            if len(self.noise_shape) != len(shape) or any(
+                m not in (None, 1, n) for n, m in zip(shape, self.noise_shape, strict=True)
+            ):
+                raise LayerError(
+                    f"{self._where}: noise_shape {self.noise_shape} does not broadcast to an "
+                    f"input {shape}: each number is the length of its axis, 1 or None."
+                )
             shape = tuple(
                 n if m is None else m for n, m in zip(shape, self.noise_shape, strict=True)
             )
@@ -129,7 +142,7 @@ class SpatialDropout(Dropout):
 
     def __init__(
         self,
-        rate: float,
+        rate: Share,
         data_format: str | None = None,
         seed: int | None = None,
         name: str | None = None,
@@ -159,7 +172,7 @@ class SpatialDropout1D(SpatialDropout):
 
     def __init__(
         self,
-        rate: float,
+        rate: Share,
         seed: int | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -192,11 +205,9 @@ class GaussianNoise(RandomLayer):
 
     casts_integers = True
 
-    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, stddev: NotNegative, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        if isinstance(stddev, bool) or not isinstance(stddev, (int, float)) or stddev < 0:
-            raise ValueError(f"{self._where}: stddev must not be negative, received {stddev!r}.")
-        self.stddev = float(stddev)
+        self.stddev = stddev
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or not self.stddev:
@@ -255,9 +266,9 @@ class GaussianDropout(RandomLayer):
 
     casts_integers = True
 
-    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, rate: Share, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _rate(rate, self._where)
+        self.rate = rate
         if self.rate == 1:
             raise ValueError(f"{self._where}: at rate 1 the noise would have no bounds.")
 
@@ -273,9 +284,3 @@ class GaussianDropout(RandomLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
-
-
-def _rate(rate: Any, where: str) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        raise ValueError(f"{where}: rate must be between 0 and 1, received {rate!r}.")
-    return rate

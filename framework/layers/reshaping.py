@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
+from ..checked import Count
 from ..serialization import register
 from ..tensor import Tensor
 from ..tree import Shape
-from .arguments import positive
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 from .window import Window
@@ -62,7 +63,7 @@ class Reshape(Layer):
         ValueError: more than one -1, or the elements do not fit.
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any) -> None:
+    def __init__(self, target_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.target_shape = tuple(int(n) for n in target_shape)
         if self.target_shape.count(-1) > 1 or min(self.target_shape, default=1) < -1:
@@ -103,7 +104,7 @@ class Permute(Layer):
         ValueError: they are not the numbers from 1 on, each once.
     """
 
-    def __init__(self, dims: Any, **kwargs: Any) -> None:
+    def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dims = tuple(int(d) for d in dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -138,9 +139,9 @@ class RepeatVector(Layer):
         ValueError: it is not a positive integer.
     """
 
-    def __init__(self, n: int, **kwargs: Any) -> None:
+    def __init__(self, n: Count, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.n = positive(n, "n", self._where)
+        self.n = n
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs: Tensor) -> Tensor:

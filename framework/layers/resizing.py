@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..checked import Count
 from ..ops.resize import resize
 from ..serialization import register
 from ..tensor import Tensor, wrap
-from .arguments import positive
 from .images import Array, Generator, RandomImage, SizedImages
 
 #: Top, left, height and width of a part of an image.
@@ -19,7 +19,7 @@ Box = tuple[int, int, int, int]
 _INTERPOLATIONS = ("bilinear", "nearest", "bicubic")
 
 
-def _window(height: int, width: int, size: tuple[int, int]) -> Box:
+def _window(height: Count, width: Count, size: tuple[int, int]) -> Box:
     """The largest part, in the middle, with the aspect ratio of `size`."""
     down = max(min(height, int(width * size[0] / size[1])), 1)
     across = max(min(width, int(height * size[1] / size[0])), 1)
@@ -57,8 +57,8 @@ class Resizing(SizedImages):
 
     def __init__(
         self,
-        height: int,
-        width: int,
+        height: Count,
+        width: Count,
         interpolation: str = "bilinear",
         crop_to_aspect_ratio: bool = False,
         pad_to_aspect_ratio: bool = False,
@@ -69,8 +69,8 @@ class Resizing(SizedImages):
         **kwargs: Any,
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.height = positive(height, "height", self._where)
-        self.width = positive(width, "width", self._where)
+        self.height = height
+        self.width = width
         for name, given, known in (
             ("interpolation", interpolation, _INTERPOLATIONS),
             ("fill_mode", fill_mode, ("constant",)),
@@ -138,11 +138,11 @@ class CenterCrop(SizedImages):
     """
 
     def __init__(
-        self, height: int, width: int, data_format: str | None = None, **kwargs: Any
+        self, height: Count, width: Count, data_format: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(data_format, **kwargs)
-        self.height = positive(height, "height", self._where)
-        self.width = positive(width, "width", self._where)
+        self.height = height
+        self.width = width
 
     def change(self, images: Tensor, drawn: Any) -> Tensor:
         return _middle(images, (self.height, self.width))
@@ -176,16 +176,16 @@ class RandomCrop(RandomImage, SizedImages):
 
     def __init__(
         self,
-        height: int,
-        width: int,
+        height: Count,
+        width: Count,
         seed: int | None = None,
         data_format: str | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(seed, data_format, name=name, **kwargs)
-        self.height = positive(height, "height", self._where)
-        self.width = positive(width, "width", self._where)
+        self.height = height
+        self.width = width
 
     def draw(self, shape: tuple[int, ...], training: bool) -> dict[str, Array]:
         fits = shape[1] >= self.height and shape[2] >= self.width

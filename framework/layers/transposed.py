@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from .. import ops
+from ..checked import Count
 from ..errors import ShapeError
 from ..ops.geometry import extent, transposed_size
 from ..serialization import register
@@ -39,7 +40,7 @@ class ConvTranspose(Conv):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",
@@ -147,7 +148,7 @@ class Conv3DTranspose(ConvTranspose):
 
     def __init__(
         self,
-        filters: int,
+        filters: Count,
         kernel_size: Any,
         strides: Any = 1,
         padding: Any = "valid",

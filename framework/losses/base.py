@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from .. import ops
+from ..checked import Checked
 from ..errors import ShapeError, unknown_name
 from ..naming import snake_case
 from ..serialization import lookup
@@ -54,13 +56,27 @@ def float_name(dtype: Any, what: str) -> str | None:
     """
     if dtype is None:
         return None
+    with contextlib.suppress(TypeError):
+        if (name := number_name(dtype, what)) in ("float32", "float64"):
+            return name
+    raise TypeError(f"The dtype of {what} is 'float32' or 'float64', received {dtype!r}.")
+
+
+def number_name(dtype: Any, what: str) -> str:
+    """The name of a dtype of numbers.
+
+    Raises:
+        TypeError: it is none.
+    """
     try:
-        name = np.dtype(dtype).name
+        kind = np.dtype(dtype) if isinstance(dtype, (str, type, np.dtype)) else None
     except TypeError:
-        name = str(dtype)
-    if name not in ("float32", "float64"):
-        raise TypeError(f"The dtype of {what} is 'float32' or 'float64', received {dtype!r}.")
-    return name
+        kind = None
+    if kind is None or kind.kind not in "biuf":
+        raise TypeError(
+            f"The dtype of {what} is one of numbers, as in 'float32', received {dtype!r}."
+        )
+    return kind.name
 
 
 def floating(values: Any, dtype: Any = None) -> Tensor:
@@ -91,7 +107,7 @@ def registered(name: str, kind: str, package: str, known: Iterable[str]) -> Any:
         raise unknown_name(kind, name, known) from None
 
 
-class Loss:
+class Loss(Checked):
     """Base of all losses. A subclass defines ``call(y_true, y_pred)``, the values of samples.
 
     One that defines ``__call__(y_true, y_pred, sample_weight=None)`` instead says all of it itself,

@@ -6,15 +6,17 @@ classes are divided by their sum first.
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from .. import ops
+from ..checked import SOME, Inner, NotNegative, Share
 from ..errors import ShapeError
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
+from ..tracebacks import warn
 from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
 from .checks import labels, one_hot, yes_or_no
 from .wrapping import FunctionLoss, loss_function
@@ -38,7 +40,7 @@ def categorical_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Share = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """-sum(y_true log(y_pred)) over the classes. Settings: see `CategoricalCrossentropy`."""
@@ -66,10 +68,10 @@ def _along(factors: Any, p: Tensor, axis: int) -> Tensor:
 def categorical_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
-    alpha: Any = 0.25,
-    gamma: float = 2.0,
+    alpha: NotNegative | Annotated[Sequence[NotNegative], SOME] = 0.25,
+    gamma: NotNegative = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Share = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """-sum(alpha (1 - p)^gamma y_true log(p)). Settings: see `CategoricalFocalCrossentropy`."""
@@ -109,7 +111,7 @@ def sparse_categorical_crossentropy(
 
 
 @loss_function(labels, takes_labels=True)
-def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float) -> Tensor:
+def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: Inner) -> Tensor:
     """(1 - y_pred[label]^q) / q, for class numbers.
 
     Zhang and Sabuncu, "Generalized Cross Entropy Loss for Noisy Labels", 2018, equation 6.
@@ -129,7 +131,7 @@ def binary_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Share = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """-(y log(p) + (1 - y) log(1 - p)), a mean. Settings: see `BinaryCrossentropy`."""
@@ -145,10 +147,10 @@ def binary_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
     apply_class_balancing: bool = False,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
+    alpha: Share = 0.25,
+    gamma: NotNegative = 2.0,
     from_logits: bool = False,
-    label_smoothing: float = 0.0,
+    label_smoothing: Share = 0.0,
     axis: int = -1,
 ) -> Tensor:
     """Binary cross-entropy times (1 - p_t)^gamma. Settings: see `BinaryFocalCrossentropy`."""
@@ -173,10 +175,9 @@ class _Crossentropy(FunctionLoss):
         name, is_softmax = type(self).__name__, self.activation == "softmax"
         low, high = float(np.min(y_pred)), float(np.max(y_pred))
         if not self.from_logits and (low < 0 or high > 1 + 1e-3):
-            warnings.warn(
+            warn(
                 f"{name} expects probabilities, but {output} range from {low:.3g} to {high:.3g}. "
-                f"Use {name}(from_logits=True), or end the model with a {self.activation}.",
-                stacklevel=4,
+                f"Use {name}(from_logits=True), or end the model with a {self.activation}."
             )
         classes = y_pred.shape[self.axis]
         looks_done = (
@@ -186,16 +187,14 @@ class _Crossentropy(FunctionLoss):
             and np.allclose(y_pred.sum(axis=self.axis), 1, atol=1e-3)
         )
         if self.from_logits and looks_done:
-            warnings.warn(
+            warn(
                 f"{name}(from_logits=True) takes the softmax itself, but {output} look like "
-                "probabilities already. Leave out the model's softmax, or from_logits=True.",
-                stacklevel=4,
+                "probabilities already. Leave out the model's softmax, or from_logits=True."
             )
         if name.startswith("Categorical") and classes == 1:
-            warnings.warn(
+            warn(
                 f"{name} of one class is always 0, but {output} has shape {y_pred.shape}. For two "
-                "classes use BinaryCrossentropy.",
-                stacklevel=4,
+                "classes use BinaryCrossentropy."
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..checked import Axes, Finite, NotNegative, Positive
 from ..serialization import register
 from ..tensor import Tensor, as_tensor
 from .base import EPSILON
@@ -16,7 +17,7 @@ _NOTHING = -1e30
 
 
 @loss_function(same_shape)
-def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
+def dice(y_true: Tensor, y_pred: Tensor, axis: Axes | None = None) -> Tensor:
     """1 - 2 |A and B| / (|A| + |B|), the areas being sums over `axis` (None: everything).
 
     Milletari et al., "V-Net", 2016, without the squares.
@@ -28,7 +29,11 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
 
 @loss_function(same_shape)
 def tversky(
-    y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
+    y_true: Tensor,
+    y_pred: Tensor,
+    alpha: NotNegative = 0.5,
+    beta: NotNegative = 0.5,
+    axis: Axes | None = None,
 ) -> Tensor:
     """1 - |A and B| / (|A and B| + alpha |A without B| + beta |B without A|).
 
@@ -48,8 +53,8 @@ def circle(
     ref_labels: Any = None,
     ref_embeddings: Any = None,
     remove_diagonal: bool = True,
-    gamma: float = 80,
-    margin: float = 0.4,
+    gamma: Positive = 80,
+    margin: Finite = 0.4,
 ) -> Tensor:
     """Circle loss: embeddings of one class near each other, those of others far away.
 

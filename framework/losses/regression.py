@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from .. import ops
+from ..checked import Positive
 from ..serialization import register
 from ..tensor import Tensor
 from .base import EPSILON
@@ -55,7 +56,7 @@ def _unit(x: Tensor, axis: int) -> Tensor:
 
 
 @loss_function(same_shape)
-def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
+def huber(y_true: Tensor, y_pred: Tensor, delta: Positive = 1.0) -> Tensor:
     """mean of e^2 / 2 where |e| <= delta, else delta |e| - delta^2 / 2, over the last axis.
 
     Huber, "Robust Estimation of a Location Parameter", 1964.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from ..serialization import lookup, register
-from ..signatures import bind, constructor
+from ..signatures import bind, constructor, hints_of
 from ..tensor import Tensor, as_tensor
 from .base import Array, Loss, Shape, array_of, floating, match_ranks
 from .checks import Check
@@ -155,13 +155,14 @@ class FunctionLoss(LossFunctionWrapper):
 
         def fill(self: FunctionLoss, given: dict[str, Any]) -> None:
             common = {name: given.pop(name) for name in COMMON}
-            _check_settings(type(self).__name__, given)
             Loss.__init__(self, **common)
             self.__dict__.update(given)
 
         given = arguments or (*settings, *COMMON)
         cls._settings = tuple(name for name in given if name not in COMMON)
-        cls.__init__ = constructor(given, values, fill)  # type: ignore[method-assign]
+        cls.__init__ = constructor(  # type: ignore[method-assign]
+            given, values, fill, lambda: {**hints_of(of), "name": str | None}
+        )
         cls.function, cls.fn = staticmethod(of), staticmethod(FORMS[of].values)
 
     @property
@@ -182,14 +183,3 @@ class FunctionLoss(LossFunctionWrapper):
 
     def get_config(self) -> dict[str, Any]:
         return {**Loss.get_config(self), **self._arguments}
-
-
-def _check_settings(who: str, given: dict[str, Any]) -> None:
-    """Refuse settings out of their range."""
-    smoothing = given.get("label_smoothing", 0)
-    if not 0 <= smoothing <= 1:
-        raise ValueError(f"{who}: label_smoothing must lie in [0, 1], received {smoothing}.")
-    if not 0 < given.get("q", 0.5) < 1:
-        raise ValueError(f"{who}: q must lie in (0, 1), received {given['q']}.")
-    if isinstance(given.get("axis"), bool):
-        raise TypeError(f"{who}: axis must be an integer, received {given['axis']}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import Count
 from ..errors import ShapeError
 from ..losses.base import array_of
 from ..serialization import register
@@ -72,7 +73,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
 
 @register("metrics")
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+    y_true: Any, y_pred: Any, k: Count = 5, from_sorted_ids: bool = False
 ) -> Array:
     """Whether fewer than k predictions are larger than that of the target's class number.
 
@@ -91,7 +92,7 @@ def sparse_top_k_categorical_accuracy(
 
 
 @register("metrics")
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Array:
+def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: Count = 5) -> Array:
     """Whether the target's class is among the k largest predictions, for one-hot targets."""
     y_true, y_pred = _one_hot("top_k_categorical_accuracy", y_true, y_pred)
     return sparse_top_k_categorical_accuracy(y_true.argmax(-1), y_pred, k)

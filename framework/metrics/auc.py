@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..checked import SOME, Count, NotNegative, Share
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON
 from ..serialization import register
@@ -46,10 +48,10 @@ class AUC(Counting):
         summation_method: str = "interpolation",
         name: str | None = None,
         dtype: Any = None,
-        thresholds: Any = None,
+        thresholds: Annotated[Sequence[Share], SOME] | None = None,
         multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
+        num_labels: Count | None = None,
+        label_weights: Annotated[Sequence[NotNegative], SOME] | None = None,
         from_logits: bool = False,
     ) -> None:
         if str(curve).upper() not in CURVES:

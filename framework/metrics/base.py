@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from .. import initializers
+from ..checked import Checked
 from ..errors import ShapeError
-from ..losses.base import Loss, aligned, array_of, match_ranks
+from ..losses.base import Loss, aligned, array_of, match_ranks, number_name
 from ..losses.wrapping import FORMS
 from ..naming import snake_case
 from ..owned import owned
@@ -60,7 +61,7 @@ def fill(variable: Variable, value: Any) -> None:
         variable._set(np.array(value, variable.dtype))
 
 
-class Metric(ABC):
+class Metric(Checked, ABC):
     """Base of all metrics. A subclass defines `update_state` and `result`.
 
     State is made by `add_variable`, or is in the variables and metrics among the attributes and in
@@ -80,7 +81,7 @@ class Metric(ABC):
 
     def __init__(self, dtype: Any = None, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
-        self._dtype = None if dtype is None else np.dtype(dtype).name
+        self._dtype = None if dtype is None else number_name(dtype, "a metric")
         self._variables: list[Variable] = []
         self._states: dict[str, Variable] = {}
 

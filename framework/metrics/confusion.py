@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..checked import Count, Natural, Share
 from ..serialization import register
 from .base import Array
-from .counting import LOWEST, Counting, evenly_spread, ratio, thresholds_of
+from .counting import LOWEST, Counting, Thresholds, evenly_spread, ratio, thresholds_of
 
 
 class _Count(Counting):
@@ -22,7 +23,9 @@ class _Count(Counting):
 
     row: ClassVar[int]
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         self.init_thresholds = thresholds
         super().__init__(thresholds_of(thresholds), None, None, dtype, name)
 
@@ -91,9 +94,9 @@ class _Share(Counting):
 
     def __init__(
         self,
-        thresholds: Any = None,
-        top_k: int | None = None,
-        class_id: int | None = None,
+        thresholds: Thresholds = None,
+        top_k: Count | None = None,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -133,17 +136,8 @@ class _Best(Counting):
     constraint: ClassVar[str]  # the argument that says what is good enough
 
     def __init__(
-        self, value: float, num_thresholds: int, class_id: int | None, name: Any, dtype: Any
+        self, value: float, num_thresholds: Count, class_id: Natural | None, name: Any, dtype: Any
     ) -> None:
-        if not 0 <= value <= 1:
-            raise ValueError(
-                f"{type(self).__name__}: {self.constraint} must lie in [0, 1], received {value}."
-            )
-        if num_thresholds <= 0:
-            raise ValueError(
-                f"{type(self).__name__}: num_thresholds must be positive, received "
-                f"{num_thresholds}."
-            )
         self.value = value
         self.num_thresholds = num_thresholds
         setattr(self, self.constraint, value)
@@ -170,9 +164,9 @@ class SensitivityAtSpecificity(_Best):
 
     def __init__(
         self,
-        specificity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        specificity: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -190,9 +184,9 @@ class SpecificityAtSensitivity(_Best):
 
     def __init__(
         self,
-        sensitivity: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        sensitivity: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -210,9 +204,9 @@ class PrecisionAtRecall(_Best):
 
     def __init__(
         self,
-        recall: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        recall: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
@@ -230,9 +224,9 @@ class RecallAtPrecision(_Best):
 
     def __init__(
         self,
-        precision: float,
-        num_thresholds: int = 200,
-        class_id: int | None = None,
+        precision: Share,
+        num_thresholds: Count = 200,
+        class_id: Natural | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..checked import SOME, Count, Natural, Share
 from ..errors import ShapeError
 from ..losses.base import EPSILON, aligned, array_of
 from .base import Array, Metric, State, same_shape
 
+#: One threshold, or several.
+Thresholds = Share | Annotated[Sequence[Share], SOME] | None
 #: Stands for minus infinity: below any prediction.
 LOWEST = -1e10
 
 
 def thresholds_of(given: Any, default: float = 0.5) -> list[float]:
-    """Thresholds from one number or several.
-
-    Raises:
-        ValueError: one of them lies outside [0, 1].
-    """
+    """Thresholds from one number or several."""
     if given is None:
         return [default]
-    values = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
-    wrong = [v for v in values if v is None or not 0 <= v <= 1]
-    if wrong:
-        raise ValueError(f"Thresholds must lie in [0, 1], received {wrong[0]!r}.")
-    return values
+    return list(given) if isinstance(given, list) else [given]
 
 
 def evenly_spread(count: int) -> list[float]:
@@ -98,8 +94,8 @@ class Counting(Metric):
     def __init__(
         self,
         thresholds: list[float],
-        class_id: int | None,
-        top_k: int | None,
+        class_id: Natural | None,
+        top_k: Count | None,
         dtype: Any,
         name: Any,
     ) -> None:
@@ -161,7 +157,7 @@ def _padded(weights: Array, y_pred: Array) -> tuple[int, ...]:
     return (*weights.shape, *[1] * (y_pred.ndim - weights.ndim))
 
 
-def _top(y_pred: Array, k: int) -> Array:
+def _top(y_pred: Array, k: Count) -> Array:
     """Predictions, those that are not among the k largest of their row being out of reach."""
     best = np.argsort(-y_pred, axis=-1, kind="stable")[..., :k]
     kept = np.full(y_pred.shape, np.float32(LOWEST))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..checked import SOME, Count, Natural, Positive
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON, aligned, array_of
 from ..serialization import register
+from ..tracebacks import warn
 from .base import Array, Metric, State, same_shape
 
 
@@ -36,7 +38,7 @@ class FBetaScore(Metric):
     def __init__(
         self,
         average: str | None = None,
-        beta: float = 1.0,
+        beta: Positive = 1.0,
         threshold: float | None = None,
         name: str | None = "fbeta_score",
         dtype: Any = None,
@@ -141,8 +143,8 @@ class IoU(Metric):
 
     def __init__(
         self,
-        num_classes: int,
-        target_class_ids: Any,
+        num_classes: Count,
+        target_class_ids: Annotated[Sequence[Natural], SOME],
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -195,10 +197,9 @@ class IoU(Metric):
     def _weights(self, sample_weight: Any, true: Array) -> Array:
         weights = array_of(sample_weight)
         if weights.dtype.kind == "f" and np.dtype(self.dtype).kind in "iu":
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} counts in {self.dtype}, which cuts weights off after the "
-                "point. Pass dtype='float32' to weigh by fractions.",
-                stacklevel=3,
+                "point. Pass dtype='float32' to weigh by fractions."
             )
         weights = weights.astype(np.dtype(self.dtype)).astype(np.float64)
         if weights.size == true.size:
@@ -250,7 +251,7 @@ class BinaryIoU(IoU):
 
     def __init__(
         self,
-        target_class_ids: Any = (0, 1),
+        target_class_ids: Annotated[Sequence[Natural], SOME] = (0, 1),
         threshold: float = 0.5,
         name: str | None = None,
         dtype: Any = None,
@@ -273,7 +274,7 @@ class MeanIoU(IoU):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -294,8 +295,8 @@ class OneHotIoU(IoU):
 
     def __init__(
         self,
-        num_classes: int,
-        target_class_ids: Any,
+        num_classes: Count,
+        target_class_ids: Annotated[Sequence[Natural], SOME],
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -314,7 +315,7 @@ class OneHotMeanIoU(MeanIoU):
 
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
+from ..checked import Natural
 from ..errors import ShapeError, unknown_name
 from ..losses import regression as losses
 from ..losses.base import EPSILON, aligned, array_of
 from ..serialization import register
+from ..tracebacks import warn
 from .base import Array, Mean, Metric, State, same_shape
 from .wrapping import FunctionMetric
 
@@ -112,7 +113,7 @@ class R2Score(Metric):
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",
-        num_regressors: int = 0,
+        num_regressors: Natural = 0,
         name: str | None = "r2_score",
         dtype: Any = None,
     ) -> None:
@@ -159,11 +160,10 @@ class R2Score(Metric):
         if self.num_regressors and spare > 0:
             scores = 1 - (1 - scores) * (self._values - 1) / spare
         elif self.num_regressors:
-            warnings.warn(
+            warn(
                 f"The adjusted R2 score of {self.num_regressors} regressors needs more than "
                 f"{self.num_regressors + 1} values, there are {self._values}: this is the plain "
-                "score.",
-                stacklevel=2,
+                "score."
             )
         return scores if np.ndim(scores) else float(scores)
 

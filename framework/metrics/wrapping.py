@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..signatures import constructor
+from ..signatures import constructor, hints_of
 from .base import MeanMetricWrapper, Metric
 
 
@@ -48,7 +48,10 @@ class FunctionMetric(MeanMetricWrapper):
             self.__dict__.update(self._arguments)
 
         cls.__init__ = constructor(  # type: ignore[method-assign]
-            arguments or tuple(defaults), defaults, fill
+            arguments or tuple(defaults),
+            defaults,
+            fill,
+            lambda: {**hints_of(of), "name": str | None},
         )
         cls.direction = direction
 

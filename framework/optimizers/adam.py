@@ -32,7 +32,9 @@ class _Averaging(Optimizer):
     epsilon: float
 
     def check(self) -> None:
-        self._shares("beta_1", "beta_2", below_one=True)
+        for name in ("beta_1", "beta_2"):
+            if getattr(self, name) == 1:
+                raise ValueError(f"{type(self).__name__}: {name} must be below 1, received 1.")
 
 
 @register("optimizers")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-import numbers
 import re
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..checked import Checked, Count, Kind, Natural, NotNegative, Positive, Share, argument, kind_of
 from ..constraints import constrain
 from ..errors import ShapeError
 from ..serialization import deserialize
 from ..signatures import constructor
 from ..tensor import Tensor
+from ..tracebacks import warn
 from ..variable import Variable
 from .flat import ACCUMULATOR, AVERAGE, Flat
 from .schedules import LearningRateSchedule
@@ -38,6 +38,24 @@ _COMMON = {
     "gradient_accumulation_steps": None,
 }
 
+_RATE = Kind(
+    "a number that is not negative, a schedule or a function without arguments",
+    kind_of(NotNegative).read,
+)
+#: What the arguments of the optimizers are.
+_ANNOTATIONS: dict[str, Any] = {
+    "learning_rate": Any,  # see there
+    "weight_decay": NotNegative | None,
+    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), Positive | None),
+    **dict.fromkeys(("use_ema", "amsgrad", "centered", "nesterov"), bool),
+    **dict.fromkeys(("ema_momentum", "momentum", "rho", "beta_1", "beta_2"), Share),
+    **dict.fromkeys(("epsilon", "initial_accumulator_value"), NotNegative),
+    "ema_overwrite_frequency": Count | None,
+    "gradient_accumulation_steps": Natural | None,
+    "loss_scale_factor": Positive | None,
+    "name": str | None,
+}
+
 
 def arguments(**own: Any) -> Any:
     """The ``__init__`` of an optimizer with these arguments and defaults, and those of every one.
@@ -52,10 +70,10 @@ def arguments(**own: Any) -> Any:
         vars(optimizer).update(given)
         optimizer.check()
 
-    return constructor(defaults, defaults, fill)
+    return constructor(defaults, defaults, fill, lambda: _ANNOTATIONS)
 
 
-class Optimizer(Stateful, ABC):
+class Optimizer(Checked, Stateful, ABC):
     """Base of all optimizers. A subclass defines `update`, and `slot_names` if it keeps state.
 
     Args:
@@ -89,32 +107,23 @@ class Optimizer(Stateful, ABC):
     def __init__(
         self,
         learning_rate: LearningRate,
-        weight_decay: float | None = None,
-        clipnorm: float | None = None,
-        clipvalue: float | None = None,
-        global_clipnorm: float | None = None,
+        weight_decay: NotNegative | None = None,
+        clipnorm: Positive | None = None,
+        clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None,
         use_ema: bool = False,
-        ema_momentum: float = 0.99,
-        ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None,
+        ema_momentum: Share = 0.99,
+        ema_overwrite_frequency: Count | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Natural | None = None,
         name: str | None = None,
     ) -> None:
         clips = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = {k: v for k, v in clips.items() if v is not None}
         if len(given) > 1:
             raise ValueError(f"Only one way of clipping can be set, received {given}.")
-        if loss_scale_factor is not None:
-            given["loss_scale_factor"] = loss_scale_factor
-        for key, value in given.items():
-            if not value > 0:
-                raise ValueError(f"{key} must be positive, received {value}.")
-        for key, count, least in (
-            ("ema_overwrite_frequency", ema_overwrite_frequency if use_ema else None, 1),
-            ("gradient_accumulation_steps", gradient_accumulation_steps or None, 2),
-        ):
-            if count is not None and (not isinstance(count, int) or count < least):
-                raise ValueError(f"{key} must be an integer of {least} or more, received {count}.")
+        if gradient_accumulation_steps == 1:
+            raise ValueError("gradient_accumulation_steps must be 2 or more, or None; received 1.")
         self.name = name or type(self).__name__.lower()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -123,7 +132,6 @@ class Optimizer(Stateful, ABC):
         self.global_clipnorm = global_clipnorm
         self.use_ema = bool(use_ema)
         self.ema_momentum = ema_momentum
-        self._shares("ema_momentum")
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
@@ -155,16 +163,9 @@ class Optimizer(Stateful, ABC):
         ):
             self._learning_rate = value
             return
-        if not isinstance(value, numbers.Real) or isinstance(value, bool):
-            value = value.item() if isinstance(value, (np.ndarray, Tensor)) else value
-            if not isinstance(value, numbers.Real):
-                raise TypeError(
-                    f"A learning rate must be a number or a schedule, received {value!r}."
-                )
-        value = float(value)
-        if not (math.isfinite(value) and value >= 0):
-            raise ValueError(f"A learning rate must be finite and not negative, received {value}.")
-        self._learning_rate = value
+        if isinstance(value, (np.ndarray, Tensor)) and value.size == 1:
+            value = value.item()
+        self._learning_rate = float(argument(type(self).__name__, "learning_rate", value, _RATE))
 
     @property
     def iterations(self) -> int:
@@ -445,10 +446,9 @@ class Optimizer(Stateful, ABC):
             )
         if not self._missing.issuperset(missing):
             self._missing.update(missing)
-            warnings.warn(
+            warn(
                 f"The loss does not depend on {', '.join(missing)}: without a gradient they are "
-                "not trained.",
-                stacklevel=4,
+                "not trained."
             )
 
     def _clip(self, taken: list[list[int]]) -> None:
@@ -483,11 +483,3 @@ class Optimizer(Stateful, ABC):
 
     def check(self) -> None:
         """Called when the settings are there: refuses those out of range with a ValueError."""
-
-    def _shares(self, *names: str, below_one: bool = False) -> None:
-        """Refuse settings that are not from 0 to 1, or are 1 if they must be below."""
-        for name in names:
-            value = getattr(self, name)
-            if not (0 <= value < 1 if below_one else 0 <= value <= 1):
-                end = ")" if below_one else "]"
-                raise ValueError(f"{name} must lie in [0, 1{end}, received {value}.")

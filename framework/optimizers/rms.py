@@ -39,10 +39,7 @@ class Adagrad(Optimizer):
     __init__ = arguments(learning_rate=0.001, initial_accumulator_value=0.1, epsilon=1e-7)
 
     def check(self) -> None:
-        value = self.initial_accumulator_value
-        if not value >= 0:
-            raise ValueError(f"initial_accumulator_value must not be negative, received {value}.")
-        self.initial = {"accumulator": value}
+        self.initial = {"accumulator": self.initial_accumulator_value}
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.epsilon
@@ -96,9 +93,6 @@ class Adadelta(Optimizer):
     epsilon: float
 
     __init__ = arguments(learning_rate=0.001, rho=0.95, epsilon=1e-7)
-
-    def check(self) -> None:
-        self._shares("rho")
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.rho, 1 - self.rho, self.epsilon
@@ -163,9 +157,6 @@ class RMSprop(Optimizer):
     centered: bool
 
     __init__ = arguments(learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False)
-
-    def check(self) -> None:
-        self._shares("rho", "momentum")
 
     @property
     def slot_names(self) -> tuple[str, ...]:

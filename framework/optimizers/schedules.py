@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..checked import Checked, NotNegative, Positive, Share
 from ..exports import exporting
 from ..serialization import deserialize as _deserialize
 from ..serialization import deserializer, register, serialize
@@ -20,7 +21,7 @@ __all__ = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTim
            "serialize"]  # fmt: skip
 
 
-class LearningRateSchedule(ABC):
+class LearningRateSchedule(Checked, ABC):
     """Base of the schedules: a function of the number of steps taken so far.
 
     Attributes:
@@ -87,18 +88,18 @@ class CosineDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        alpha: float = 0.0,
+        initial_learning_rate: NotNegative,
+        decay_steps: Positive,
+        alpha: Share = 0.0,
         name: str = "CosineDecay",
-        warmup_target: float | None = None,
-        warmup_steps: int = 0,
+        warmup_target: NotNegative | None = None,
+        warmup_steps: NotNegative = 0,
     ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _steps(decay_steps, "decay_steps", self)
-        self.alpha = float(alpha)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.alpha = alpha
         self.name = name
-        self.warmup_target = None if warmup_target is None else float(warmup_target)
+        self.warmup_target = warmup_target
         self.warmup_steps = warmup_steps
 
     def __call__(self, step: int) -> float:
@@ -130,15 +131,15 @@ class ExponentialDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
+        initial_learning_rate: NotNegative,
+        decay_steps: Positive,
+        decay_rate: NotNegative,
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _steps(decay_steps, "decay_steps", self)
-        self.decay_rate = float(decay_rate)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
         self.staircase = bool(staircase)
         self.name = name
 
@@ -164,11 +165,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        boundaries: Sequence[int],
-        values: Sequence[float],
+        boundaries: Sequence[NotNegative],
+        values: Sequence[NotNegative],
         name: str = "PiecewiseConstant",
     ) -> None:
-        self.boundaries, self.values = list(boundaries), [float(v) for v in values]
+        self.boundaries, self.values = list(boundaries), list(values)
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"{type(self).__name__} takes one value more than boundaries, received "
@@ -201,15 +202,15 @@ class InverseTimeDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
+        initial_learning_rate: NotNegative,
+        decay_steps: Positive,
+        decay_rate: NotNegative,
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _steps(decay_steps, "decay_steps", self)
-        self.decay_rate = float(decay_rate)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
         self.staircase = bool(staircase)
         self.name = name
 
@@ -241,17 +242,17 @@ class PolynomialDecay(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        end_learning_rate: float = 0.0001,
-        power: float = 1.0,
+        initial_learning_rate: NotNegative,
+        decay_steps: Positive,
+        end_learning_rate: NotNegative = 0.0001,
+        power: Positive = 1.0,
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.decay_steps = _steps(decay_steps, "decay_steps", self)
-        self.end_learning_rate = float(end_learning_rate)
-        self.power = float(power)
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.end_learning_rate = end_learning_rate
+        self.power = power
         self.cycle = bool(cycle)
         self.name = name
 
@@ -285,18 +286,18 @@ class CosineDecayRestarts(LearningRateSchedule):
 
     def __init__(
         self,
-        initial_learning_rate: float,
-        first_decay_steps: int,
-        t_mul: float = 2.0,
-        m_mul: float = 1.0,
-        alpha: float = 0.0,
+        initial_learning_rate: NotNegative,
+        first_decay_steps: Positive,
+        t_mul: Positive = 2.0,
+        m_mul: NotNegative = 1.0,
+        alpha: Share = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        self.initial_learning_rate = float(initial_learning_rate)
-        self.first_decay_steps = _steps(first_decay_steps, "first_decay_steps", self)
-        self.t_mul = float(_steps(t_mul, "t_mul", self))
-        self.m_mul = float(m_mul)
-        self.alpha = float(alpha)
+        self.initial_learning_rate = initial_learning_rate
+        self.first_decay_steps = first_decay_steps
+        self.t_mul = t_mul
+        self.m_mul = m_mul
+        self.alpha = alpha
         self.name = name
 
     def __call__(self, step: int) -> float:
@@ -316,13 +317,5 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 deserialize = deserializer(lambda config: _deserialize(config, "schedule", "schedules"))
-
-
-def _steps(value: Any, name: str, schedule: LearningRateSchedule) -> Any:
-    if isinstance(value, bool) or not value > 0:
-        raise ValueError(f"{type(schedule).__name__}: {name} must be positive, received {value!r}.")
-    return value
-
-
 if not TYPE_CHECKING:  # so that types know every name
     __getattr__, __dir__ = exporting(__name__, __all__, "schedule")

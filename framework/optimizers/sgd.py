@@ -39,9 +39,6 @@ class SGD(Optimizer):
 
     __init__ = arguments(learning_rate=0.01, momentum=0.0, nesterov=False)
 
-    def check(self) -> None:
-        self._shares("momentum")
-
     @property
     def slot_names(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
@@ -105,9 +102,6 @@ class Lion(Optimizer):
     beta_2: float
 
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.99)
-
-    def check(self) -> None:
-        self._shares("beta_1", "beta_2")
 
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2
