@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from . import (
     activations,
     callbacks,
+    config,
     constraints,
     initializers,
     layers,
@@ -72,6 +73,7 @@ __all__ = [
     "checkpoint",
     "clone_model",
     "composite",
+    "config",
     "constraints",
     "detect_anomaly",
     "enable_grad",

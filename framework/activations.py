@@ -51,5 +51,19 @@ def get(identifier: Any) -> Activation:
 deserialize = deserializer(get)
 
 
+class Chosen:
+    """An attribute of a layer that may be set to whatever `get` understands."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    if TYPE_CHECKING:  # reading finds what is in the layer
+
+        def __get__(self, layer: Any, owner: Any = None) -> Any: ...
+
+    def __set__(self, layer: Any, value: Any) -> None:
+        vars(layer)[self._name] = get(value)
+
+
 if not TYPE_CHECKING:  # so that types know every name
     __getattr__, __dir__ = exporting(__name__, __all__, "activation")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .checked import checked
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .model import Model
@@ -16,6 +17,7 @@ from .topology import tensors_from_config
 from .tree import tree_leaves
 
 
+@checked
 def clone_model(
     model: Any,
     input_tensors: Any = None,

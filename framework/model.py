@@ -7,9 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import saving
+from .checked import Count, checked
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .naming import unique_name
@@ -18,6 +17,7 @@ from .summary import summary_text
 from .symbolic import SymbolicTensor
 from .tensor import Tensor, as_tensor
 from .topology import Topology, tensors_from_config
+from .tracebacks import shorten
 from .training import Trainer
 from .tree import tree_leaves, tree_map
 
@@ -109,7 +109,7 @@ class Model(Trainer, Layer):
         if self._topology is None:
             return super()._convert(value)
         # Every Input knows what dtype it needs.
-        return value if isinstance(value, Tensor) else as_tensor(np.asarray(value))
+        return value if isinstance(value, Tensor) else as_tensor(self._numbers(value))
 
     def build(self, input_shape: Any) -> None:
         """Create the weights of all layers, by computing once on zeros."""
@@ -119,7 +119,8 @@ class Model(Trainer, Layer):
         built = getattr(self, "built", True)
         try:
             return super().__call__(inputs, *args, **kwargs)
-        except BaseException:
+        except BaseException as error:
+            shorten(error)
             if not built and type(self).build is Model.build:  # it was to be built by this call
                 self.built, self._build_shape = False, None
             raise
@@ -178,6 +179,7 @@ class Model(Trainer, Layer):
             return None, None
         return len(self._topology.input_layers), len(self._topology.output_names)
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer of this model by its name or its position.
 
@@ -200,13 +202,14 @@ class Model(Trainer, Layer):
             f"{self._where} has no layer {name!r}. Its layers: {', '.join(v.name for v in layers)}."
         )
 
+    @checked
     def summary(
         self,
-        line_length: int | None = None,
+        line_length: Count | None = None,
         print_fn: Callable[[str], Any] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        batch_size: int = 32,
+        batch_size: Count = 32,
     ) -> None:
         """Print the layers: output shapes, parameters, multiply-adds, receptive fields, memory.
 
@@ -220,6 +223,7 @@ class Model(Trainer, Layer):
         text = summary_text(self, line_length, expand_nested, show_trainable, batch_size)
         (print_fn or print)(text)
 
+    @checked
     def explain(self, print_fn: Callable[[str], Any] | None = None) -> None:
         """Print what runs natively, and what does not and why: layers, loss and optimizer.
 
@@ -286,6 +290,7 @@ class Model(Trainer, Layer):
         """
         return json.dumps(serialize(self), **kwargs)
 
+    @checked
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the model, its weights, and how it was compiled and trained so far, to one file.
 
@@ -302,6 +307,7 @@ class Model(Trainer, Layer):
         """
         saving.save_model(self, filepath, overwrite)
 
+    @checked
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights alone to a file.
 
@@ -315,6 +321,7 @@ class Model(Trainer, Layer):
         """
         saving.save_weights(self, filepath, overwrite)
 
+    @checked
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
         """Overwrite the weights with those in a file that `save_weights` or `save` wrote.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .checked import Finite, argument, kind_of
+from .errors import ArgumentError
 from .scores import Row, Scores
 from .tensor import Tensor, as_tensor, wrap
 from .tree import tree_leaves, tree_map
@@ -57,7 +59,7 @@ class OutputScores(Scores):
             )
         ]
         weights = self._each(loss_weights, "loss_weights")
-        self.weights = [1.0 if w is None else float(w) for w in weights]
+        self.weights = [_factor(w) for w in weights]
         self.loss = Losses(self) if any(p.loss is not None for p in self.parts) else None
 
     def _each(self, given: Any, what: str) -> list[Any]:
@@ -236,8 +238,22 @@ def scores_for(
             [m] if isinstance(given_as, dict) and not isinstance(m, (list, tuple)) else m
             for m, given_as in zip((metrics, weighted_metrics), given[1:3], strict=True)
         )
-        return Scores(loss, metrics, weighted_metrics, 1.0 if weight is None else float(weight))
+        return Scores(loss, metrics, weighted_metrics, _factor(weight))
     return OutputScores(*given, names)
+
+
+def _factor(weight: Any) -> float:
+    """What a loss counts.
+
+    Raises:
+        ArgumentError: that is no number.
+    """
+    if isinstance(weight, str):
+        raise ArgumentError(
+            f"compile: loss_weights must be numbers, received {weight!r}. They are its third "
+            f"argument: write metrics=[{weight!r}] for a metric."
+        )
+    return 1.0 if weight is None else argument("compile", "loss_weights", weight, kind_of(Finite))
 
 
 def _only(given: Any, name: str) -> Any:

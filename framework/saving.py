@@ -16,6 +16,7 @@ import numpy as np
 
 from . import archive
 from .archive import Archive
+from .checked import checked
 from .exports import exporting
 from .layers.base import placeholder_weights
 from .serialization import (
@@ -70,6 +71,7 @@ def save_model(model: Any, filepath: Path, overwrite: bool = True) -> None:
     archive.write(filepath, config, arrays)
 
 
+@checked
 def load_model(
     filepath: Path,
     custom_objects: dict[str, Any] | None = None,

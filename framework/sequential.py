@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from .model import Model
 from .serialization import deserialize, register, serialize
 from .symbolic import Call, SymbolicTensor
 from .tensor import Tensor, as_tensor
+from .tracebacks import filtered
 from .tree import Shape, is_shape, tree_leaves
 
 
@@ -38,6 +40,8 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._layers: list[Layer] = []
         self._chain: list[Call] = []
+        if layers is not None and not isinstance(layers, Iterable):
+            raise TypeError(f"{self._where} takes a list of layers, received {layers!r}.")
         for layer in layers or ():
             self._append(layer)
         self._rebuild()
@@ -65,6 +69,7 @@ class Sequential(Model):
         """
         return self._chain[-1].outputs if self._chain else super().output
 
+    @filtered
     def add(self, layer: Any) -> None:
         """Put a layer at the end.
 

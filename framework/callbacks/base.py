@@ -106,6 +106,16 @@ class Callback(Checked):
         """After each batch of `predict`; ``logs["outputs"]`` are the predictions."""
 
 
+def refuse_schedule(callback: Callback) -> None:
+    """Refuse an optimizer whose learning rate is a schedule, which the callback would replace."""
+    if callback.model.optimizer.scheduled:
+        raise ValueError(
+            f"{type(callback).__name__} sets the learning rate, but that of the optimizer is a "
+            "schedule, which sets it at every step. Give the optimizer a number, or leave out the "
+            "callback."
+        )
+
+
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 

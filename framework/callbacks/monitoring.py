@@ -10,7 +10,7 @@ import numpy as np
 from ..checked import Natural, NotNegative, Verbosity
 from ..errors import unknown_name
 from ..tracebacks import warn
-from .base import Callback, Logs
+from .base import Callback, Logs, refuse_schedule
 
 
 class Monitor(Callback):
@@ -193,9 +193,13 @@ class ReduceLROnPlateau(Monitor):
         self.verbose = verbose
         self.cooldown = cooldown
         self.min_lr = min_lr
-        self.on_train_begin()
+        self._begin()
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        refuse_schedule(self)
+        self._begin()
+
+    def _begin(self) -> None:
         self.best: float | None = None
         self.wait = 0
         self.cooldown_counter = 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..checked import NotNegative, Verbosity
 from ..errors import counted
-from .base import Callback, Logs
+from .base import Callback, Logs, refuse_schedule
 
 
 class LearningRateScheduler(Callback):
@@ -61,6 +61,7 @@ class LearningRateScheduler(Callback):
             print(f"Epoch {epoch + 1}: setting the learning rate to {float(rate):g}")
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        refuse_schedule(self)
         self._epoch = -1
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .. import constraints, initializers, regularizers
+from ..checked import Natural, checked
 from ..errors import ShapeError
 from ..metrics.base import fill
 from ..naming import name_scope, scoped, snake_case, unique_name
@@ -24,6 +25,7 @@ from ..serialization import serialize
 from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
 from ..tape import no_grad
 from ..tensor import Tensor, as_tensor
+from ..tracebacks import shorten
 from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
 from ..variable import Variable
 from .added import OuterCall
@@ -145,9 +147,10 @@ class Layer(Owner):
             input_shape: ``(None, ...)``, with None for axes of any length; the batch axis is one.
         """
 
+    @checked
     def add_weight(
         self,
-        shape: tuple[int, ...] | None = None,
+        shape: Sequence[Natural] | None = None,
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,
@@ -185,18 +188,18 @@ class Layer(Owner):
         initializer = initializers.get(
             initializer or ("glorot_uniform" if kind.kind == "f" else "zeros")
         )
-        shape = tuple(int(n) for n in (() if shape is None else shape))
+        sizes = () if shape is None else tuple(shape)
         if _context.placeholders:
-            values: Any = np.broadcast_to(np.zeros((), kind), shape)
+            values: Any = np.broadcast_to(np.zeros((), kind), sizes)
         else:
-            values = initializer(shape, kind.name)
+            values = initializer(sizes, kind.name)
             if not isinstance(initializer, initializers.Initializer):
                 values = Tensor(values)  # a copy: a function may return the same array again
         variable = self._own(name or "variable", values, kind, trainable)
-        if variable.shape != shape:
+        if variable.shape != sizes:
             raise ValueError(
                 f"The initializer of {variable.path!r} returned shape {variable.shape}, expected "
-                f"{shape}."
+                f"{sizes}."
             )
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
@@ -235,31 +238,38 @@ class Layer(Owner):
         """
         if not hasattr(self, "_states"):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__().")
-        if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)) or (
-            (args or kwargs) and next(symbolic_leaves((args, kwargs)), None) is not None
-        ):
-            return self._call_symbolic((inputs, *args), training, kwargs)
-        inputs = tree_map(self._convert, inputs)
-        before = _context.training
-        if training is None:
-            training = before
-        if self._takes_training and training is not None:
-            kwargs["training"] = training
-        _context.training = training
-        outer = _context.outer
-        if outer is None:
-            _context.outer = OuterCall(self)
+        before, outer = _context.training, _context.outer
         try:
-            self._prepare(tree_map(lambda t: t.shape, inputs))
-            with name_scope(self.name):
-                outputs = self.call(inputs, *args, **kwargs)
-            if self.activity_regularizer is not None:
-                self._regularize(outputs)
-            return outputs
-        except LayerError:
+            if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)) or (
+                (args or kwargs) and next(symbolic_leaves((args, kwargs)), None) is not None
+            ):
+                return self._call_symbolic((inputs, *args), training, kwargs)
+            inputs = tree_map(self._convert, inputs)
+            if training is None:
+                training = before
+            if self._takes_training and training is not None:
+                kwargs["training"] = training
+            _context.training = training
+            if outer is None:
+                _context.outer = OuterCall(self)
+            try:
+                self._prepare(tree_map(lambda t: t.shape, inputs))
+                with name_scope(self.name):
+                    outputs = self.call(inputs, *args, **kwargs)
+                if outputs is None:
+                    raise TypeError(
+                        f"{self._where}: its call returned None. Does it end in a return statement?"
+                    )
+                if self.activity_regularizer is not None:
+                    self._regularize(outputs)
+                return outputs
+            except LayerError:
+                raise
+            except ShapeError as error:
+                raise LayerError(f"{self._where}: {error}") from error
+        except BaseException as error:
+            shorten(error)
             raise
-        except ShapeError as error:
-            raise LayerError(f"{self._where}: {error}") from error
         finally:
             _context.training, _context.outer = before, outer
 
@@ -314,9 +324,16 @@ class Layer(Owner):
     def _convert(self, value: Any) -> Tensor:
         """One input as a tensor of the layer's dtype."""
         if not isinstance(value, Tensor):
-            value = np.asarray(value)
+            value = self._numbers(value)
         casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
         return as_tensor(value, computing_dtype(self.dtype) if casts else None)
+
+    def _numbers(self, value: Any) -> np.ndarray:
+        """An input that is no tensor, as an array."""
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{self._where} takes tensors and arrays, received {value!r}.")
+        return array
 
     def _call_symbolic(self, inputs: tuple[Any, ...], training: Any, settings: Any) -> Any:
         if training is not None and self._takes_training:
@@ -403,6 +420,9 @@ class Layer(Owner):
             _context.training, _context.outer = before, outer
             for variable, values in metrics:
                 fill(variable, values)
+        for leaf in tree_leaves(outputs):
+            if not hasattr(leaf, "shape"):
+                raise TypeError(f"{self._where} must return tensors, its call returned {leaf!r}.")
         return tree_map(lambda t: t.shape, outputs)
 
     @property

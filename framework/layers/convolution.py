@@ -41,6 +41,8 @@ class Conv(SpatialLayer):
         ValueError: an argument out of its range, or `groups` does not divide the channels.
     """
 
+    activation = activations.Chosen()
+
     def __init__(
         self,
         filters: Count,
@@ -73,7 +75,7 @@ class Conv(SpatialLayer):
             raise ValueError(
                 f"{where}: groups must divide filters, received groups={groups}, filters={filters}."
             )
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

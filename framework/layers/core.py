@@ -13,10 +13,11 @@ from ..checked import Count, argument, kind_of
 from ..serialization import register, serialize
 from ..symbolic import Call, SymbolicTensor
 from ..tensor import Tensor
+from ..tracebacks import filtered
 from ..tree import Shape
 from .arguments import float_dtype, known_length
 from .base import Layer
-from .input_spec import InputSpec, LayerError
+from .input_spec import InputSpec, LayerError, batch_hint
 from .window import Window
 
 
@@ -99,7 +100,7 @@ class InputLayer(Layer):
         if len(fitted) != len(expected):
             raise LayerError(
                 f"{where} expected an input of rank {len(expected)}, {expected}, received "
-                f"{tuple(shape)}."
+                f"{tuple(shape)}.{batch_hint(fitted) if len(fitted) + 1 == len(expected) else ''}"
             )
         for axis, (n, m) in enumerate(zip(expected[1:], fitted[1:], strict=True), start=1):
             if n is not None and m is not None and n != m:
@@ -119,6 +120,7 @@ class InputLayer(Layer):
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
 
 
+@filtered
 def Input(
     shape: Any = None,
     batch_size: int | None = None,
@@ -169,6 +171,8 @@ class Dense(Layer):
 
     casts_integers = True
 
+    activation = activations.Chosen()
+
     def __init__(
         self,
         units: Count,
@@ -185,7 +189,7 @@ class Dense(Layer):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = units
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -255,9 +259,11 @@ class Activation(Layer):
 
     casts_integers = True
 
+    activation = activations.Chosen()
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = activation
 
     def call(self, inputs: Tensor) -> Tensor:
         return self.activation(inputs)

@@ -18,6 +18,8 @@ from .window import Window
 class Depthwise(SpatialLayer):
     """What depthwise and separable convolution share: windows, and a kernel for each channel."""
 
+    activation = activations.Chosen()
+
     def __init__(
         self,
         kernel_size: Any,
@@ -43,7 +45,7 @@ class Depthwise(SpatialLayer):
         self.padding = read_padding(padding, rank, where)
         self.dilation_rate = per_axis(dilation_rate, rank, "dilation_rate", where)
         self.depth_multiplier = depth_multiplier
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self.depthwise_initializer = initializers.get(depthwise_initializer)
         self.bias_initializer = initializers.get(bias_initializer)

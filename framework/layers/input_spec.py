@@ -13,6 +13,13 @@ class LayerError(ShapeError):
     """A `ShapeError` that already says which layer it arose in."""
 
 
+def batch_hint(shape: Shape) -> str:
+    """The likely fix of an input that lacks an axis, perhaps that of the batch."""
+    if len(shape) == 1:
+        return " One sample is x[np.newaxis], samples of one number each are x[:, np.newaxis]."
+    return " Add the batch axis: x[np.newaxis]."
+
+
 class InputSpec(Checked):
     """The rank and axis lengths that a layer accepts.
 
@@ -88,7 +95,7 @@ class InputSpec(Checked):
         image = "channels" in self.layout
         channels = self.layout.index("channels") if image else -1
         if not image or (shape and shape[-1 if channels > 1 else 0] in (1, 3, 4)):
-            return " Add the batch axis: x[np.newaxis]."
+            return batch_hint(shape)
         index = "..., np.newaxis" if channels > 1 else ":, np.newaxis"
         return f" Add the channel axis: x[{index}]."
 

@@ -16,6 +16,7 @@ from ..metrics.base import Metric
 from ..naming import snake_case, unique_name
 from ..owned import collect, owned
 from ..tensor import Tensor
+from ..tracebacks import filtered
 from ..variable import Variable
 from .added import losses_of
 
@@ -27,6 +28,15 @@ class Owner(Checked):
     built: bool
     _trainable: bool
     _states: list[Variable]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = self.__dict__.get(name)
+        if isinstance(held, Variable) and value is not None and not isinstance(value, Variable):
+            raise TypeError(
+                f"{self._where}: {name} is a weight, {type(value).__name__} is none. Write "
+                f"layer.{name}.assign(values)."
+            )
+        super().__setattr__(name, value)
 
     @property
     def _where(self) -> str:
@@ -139,6 +149,7 @@ class Owner(Checked):
         """The state of `metrics`, which is not among `variables`."""
         return [v for metric in self.metrics for v in metric.variables]
 
+    @filtered
     def count_params(self) -> int:
         """The number of elements of all weights.
 
@@ -156,6 +167,7 @@ class Owner(Checked):
         """A copy of every weight, in the order of `weights`."""
         return [v.data.copy() for v in self.weights]
 
+    @filtered
     def set_weights(self, weights: list[Any]) -> None:
         """Overwrite every weight.
 
@@ -165,6 +177,11 @@ class Owner(Checked):
         Raises:
             ValueError: another number of arrays, or other shapes; nothing is changed.
         """
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(
+                f"{self._where}: set_weights takes a list of arrays, as from get_weights(), "
+                f"received {type(weights).__name__}."
+            )
         own = self.weights
         arrays = [w.data if isinstance(w, Tensor) else np.asarray(w) for w in weights]
         if len(arrays) != len(own):

@@ -14,6 +14,7 @@ from ..errors import ShapeError, unknown_name
 from ..naming import snake_case
 from ..serialization import lookup
 from ..tensor import Tensor, as_tensor
+from ..tracebacks import filtered
 
 Array = np.ndarray
 Shape = tuple[int, ...]
@@ -153,6 +154,7 @@ class Loss(Checked):
         """One value per sample (or per pixel, time step...), in differentiable ops."""
         raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
+    @filtered
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The reduced loss.
 
@@ -177,7 +179,10 @@ class Loss(Checked):
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         y_pred = floating(y_pred, self.dtype)
         y_true = self._targets(y_true, y_pred.dtype)
-        values = as_tensor(self.call(y_true, y_pred))
+        values = self.call(y_true, y_pred)
+        if values is None:
+            raise TypeError(f"The loss {self.name!r} returned None. Does it end in a return?")
+        values = as_tensor(values)
         return reduce_values(values, sample_weight, self.reduction, self.mask(y_true, values))
 
     def mask(self, y_true: Tensor, values: Tensor) -> Array | None:

@@ -92,7 +92,9 @@ def labels(who: str, target: Array, shape: Shape, output: str, settings: Any) ->
         )
         raise ShapeError(f"{expected}; received targets of shape {target.shape}.{hint}")
     if target.dtype.kind not in "biu" and not (
-        target.dtype.kind == "f" and np.array_equal(target, np.rint(target))
+        target.dtype.kind == "f"
+        and np.isfinite(target).all()
+        and np.array_equal(target, np.rint(target))
     ):
         raise TypeError(
             f"{expected}; received dtype {target.dtype} that are no whole numbers. For targets "

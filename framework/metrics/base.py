@@ -19,6 +19,7 @@ from ..losses.wrapping import FORMS
 from ..naming import snake_case
 from ..owned import owned
 from ..serialization import lookup, register
+from ..tracebacks import filtered
 from ..variable import Variable
 
 Array = np.ndarray
@@ -144,6 +145,7 @@ class Metric(Checked, ABC):
         for metric in owned(self, Metric):
             metric.reset_state()
 
+    @filtered
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch and return the value so far."""
         self.update_state(*args, **kwargs)
@@ -177,6 +179,8 @@ class Mean(Metric):
             ShapeError: the weights do not fit the values.
         """
         values = array_of(values)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"The metric {self.name!r} is of numbers, received {values!r}.")
         if sample_weight is None:
             count = len(values) if values.ndim else 1
             if values.size:  # each sample counts with the mean of its own values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checked import Count, checked
 from ..data import as_array, pack_x_y_sample_weight, unpack_x_y_sample_weight
 from ..dataset import PyDataset
 from ..exports import exporting
@@ -72,6 +73,7 @@ def clear_session(free_memory: bool = True) -> None:
     reset_names()
 
 
+@checked
 def set_random_seed(seed: int) -> None:
     """Seed Python's, NumPy's and gradtape's random numbers, so that a run can be repeated exactly.
 
@@ -89,7 +91,8 @@ def set_random_seed(seed: int) -> None:
     set_seed(seed)
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Array:
+@checked
+def to_categorical(x: Any, num_classes: Count | None = None) -> Array:
     """Class numbers as one-hot rows.
 
     Args:
@@ -103,7 +106,10 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
         ValueError: a class number is not in [0, num_classes).
         TypeError: `x` holds no numbers.
     """
-    labels = as_array(np.atleast_1d(np.asarray(x)), "x").astype(np.int64)
+    given = as_array(np.atleast_1d(np.asarray(x)), "x")
+    labels = given.astype(np.int64)
+    if (broken := given[given != labels]).size:
+        raise ValueError(f"Class numbers must be whole, received {broken.flat[0]}.")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     classes = num_classes or (int(labels.max()) + 1 if labels.size else 0)
@@ -113,13 +119,14 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Array:
     return np.eye(classes)[labels]
 
 
+@checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> Array:
     """`x` over its norm along an axis; zeros stay.
 
     Args:
         order: which norm, as for `numpy.linalg.norm`.
     """
-    values = np.asarray(x)
+    values = as_array(x, "x")
     norm = np.linalg.norm(values, order, axis, keepdims=True)
     return values / np.where(norm == 0, 1, norm)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..checked import Count, Natural, checked
+from ..data import as_array
 from ..dataset import PyDataset
 from ..random import generator
 from ..settings import count_of
@@ -17,9 +19,10 @@ from ..tree import tree_leaves, tree_map
 Array = np.ndarray
 
 
+@checked
 def pad_sequences(
     sequences: Iterable[Sequence[Any]],
-    maxlen: int | None = None,
+    maxlen: Natural | None = None,
     dtype: Any = "int32",
     padding: str = "pre",
     truncating: str = "pre",
@@ -65,6 +68,7 @@ def pad_sequences(
     return result
 
 
+@checked
 def split_dataset(
     dataset: Any,
     left_size: float | int | None = None,
@@ -186,16 +190,17 @@ class Batches(PyDataset):
         self._arrange()
 
 
+@checked
 def timeseries_dataset_from_array(
     data: Any,
     targets: Any,
-    sequence_length: int,
-    sequence_stride: int = 1,
-    sampling_rate: int = 1,
-    batch_size: int | None = 128,
+    sequence_length: Count,
+    sequence_stride: Count = 1,
+    sampling_rate: Count = 1,
+    batch_size: Count | None = 128,
     shuffle: bool = False,
     seed: int | None = None,
-    start_index: int | None = None,
+    start_index: Natural | None = None,
     end_index: int | None = None,
 ) -> Batches:
     """Windows of a time series, and what comes after them.
@@ -217,15 +222,7 @@ def timeseries_dataset_from_array(
     Raises:
         ValueError: a count below 1, or no window fits.
     """
-    for name, value in (
-        ("sequence_length", sequence_length),
-        ("sequence_stride", sequence_stride),
-        ("sampling_rate", sampling_rate),
-        ("batch_size", 1 if batch_size is None else batch_size),
-    ):
-        if value < 1:
-            raise ValueError(f"{name} must be 1 or more, received {value}.")
-    series = np.asarray(data)
+    series = as_array(data, "data")
     first = start_index or 0
     end = len(series) if end_index is None else min(end_index, len(series))
     # As in Keras: a window may begin where its last sample still lies before the end.
