@@ -209,6 +209,8 @@ def argument(where: str, name: str, value: Any, kind: Kind) -> Any:
 
 def kinds_of(function: Callable[..., Any]) -> dict[str, tuple[Kind, Any]]:
     """The kinds of the arguments of a function that are not just anything, with their defaults."""
+    if hasattr(function, "kinds"):  # as of a constructor that was made
+        return function.kinds()
     hints = get_type_hints(function, include_extras=True)
     parameters = inspect.signature(function).parameters
     kinds = {name: kind_of(hint) for name, hint in hints.items() if name in parameters}

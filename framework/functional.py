@@ -21,6 +21,7 @@ from .backward import run_backward
 from .errors import ShapeError
 from .tape import OPS, differentiating, grad_mode, next_serial, observed_use
 from .tensor import Tensor, as_tensor, wrap
+from .tracebacks import filtered
 from .tree import is_container, tree_items, tree_leaves, tree_map
 
 Argnums = int | tuple[int, ...]
@@ -204,6 +205,7 @@ def _name(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", "the function")
 
 
+@filtered
 def value_and_grad(
     fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
@@ -224,6 +226,7 @@ def value_and_grad(
 def _value_and_grad(
     name: str, fn: Callable[..., Any], argnums: Argnums, has_aux: bool
 ) -> Callable[..., tuple[Any, Any]]:
+    @filtered
     def evaluated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         call = _evaluate(name, fn, args, kwargs, argnums)
         if has_aux and not (isinstance(call.out, (tuple, list)) and len(call.out) == 2):
@@ -239,6 +242,7 @@ def _value_and_grad(
     return evaluated
 
 
+@filtered
 def grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of a scalar function; see `value_and_grad`.
 
@@ -246,6 +250,7 @@ def grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) ->
     """
     evaluated = _value_and_grad("gt.grad", fn, argnums, has_aux)
 
+    @filtered
     def gradient(*args: Any, **kwargs: Any) -> Any:
         out, found = evaluated(*args, **kwargs)
         return (found, out[1]) if has_aux else found
@@ -265,6 +270,7 @@ def _check_like(name: str, given: Any, expected: Sequence[Tensor]) -> list[Tenso
     return tensors
 
 
+@filtered
 def vjp(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """``(fn(*primals), pull_back)``: the vector-Jacobian product, as a function of the cotangent.
 
@@ -284,6 +290,7 @@ def vjp(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tup
             f"{', '.join(str(t.dtype) for t in outputs) or 'nothing'}."
         )
 
+    @filtered
     def pull_back(cotangent: Any) -> tuple[Any, ...]:
         cotangents = _check_like("cotangent", cotangent, outputs)
         again = grad_mode.enabled and any(t.requires_grad for t in cotangents)
@@ -292,6 +299,7 @@ def vjp(fn: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tup
     return call.results(out), pull_back
 
 
+@filtered
 def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """``(fn(*primals), tangent of the output)``: the Jacobian-vector product.
 
@@ -329,6 +337,7 @@ def _sequence(what: str, values: Any) -> tuple[Any, ...]:
     return tuple(values)
 
 
+@filtered
 def jacobian(fn: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """A function that returns the Jacobian of a function of tensors.
 
@@ -336,6 +345,7 @@ def jacobian(fn: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]
     give the structure of the outputs, with the structure of the inputs in place of each leaf.
     """
 
+    @filtered
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call = _evaluate("gt.jacobian", fn, args, kwargs, argnums)
 
@@ -358,6 +368,7 @@ def jacobian(fn: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]
     return jacobian_of
 
 
+@filtered
 def hessian(fn: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """A function that returns all second derivatives, shape ``t + t`` for an input of shape ``t``.
 
@@ -367,6 +378,7 @@ def hessian(fn: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return jacobian(grad(fn, argnums), argnums)
 
 
+@filtered
 def hvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of a scalar function times a vector, without forming the Hessian.
 

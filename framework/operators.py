@@ -9,14 +9,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .tape import OPS
+from .tracebacks import shorten
 
 Own = TypeVar("Own", bound="Operators")
 
 
 def _binary(name: str, swapped: bool = False) -> Callable[[Own, Any], Own]:
-    if swapped:
-        return lambda self, other: OPS[name](other, self)
-    return lambda self, other: OPS[name](self, other)
+    def operator(self: Own, other: Any) -> Own:
+        try:
+            return OPS[name](other, self) if swapped else OPS[name](self, other)
+        except BaseException as error:
+            shorten(error)
+            raise
+
+    return operator
 
 
 def _comparison(name: str) -> Callable[[Any, Any], Any]:

@@ -33,6 +33,7 @@ from .promotion import as_tensors, in_one_kind
 from .samples import Samples, no_samples
 from .tape import NUMPY, OPS, Memory, Node, grad_mode
 from .tensor import DEFAULT_FLOAT, Tensor, wrap
+from .tracebacks import filtered, shorten
 from .tree import rebuilt
 
 #: ``rule(gradient, output, *inputs, **settings)``: the gradient for one input; None for zero.
@@ -140,44 +141,49 @@ class Op:
 
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
         try:
-            inputs, settings = self.bind(args, settings)
-            symbolic = None
-        except ToCome as found:
-            symbolic = found.tensor
-        if symbolic is not None:
-            return symbolic.defer(self, args, settings)
-        taped = False
-        if self.differentiable:
-            if grad_mode.use is not None:
-                grad_mode.use.see(inputs)
-            if grad_mode.enabled:
+            try:
+                inputs, settings = self.bind(args, settings)
+                symbolic = None
+            except ToCome as found:
+                symbolic = found.tensor
+            if symbolic is not None:
+                return symbolic.defer(self, args, settings)
+            taped = False
+            if self.differentiable:
+                if grad_mode.use is not None:
+                    grad_mode.use.see(inputs)
+                if grad_mode.enabled:
+                    for t in inputs:
+                        if t.requires_grad:
+                            taped = True
+                            break
+            if taped:
                 for t in inputs:
-                    if t.requires_grad:
-                        taped = True
-                        break
-        if taped:
-            for t in inputs:
-                if t._memory.borrowed:
-                    t._own()
-        arrays = [t.data for t in inputs]
-        try:
-            out = np.asarray(self.forward(*arrays, **settings))
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
-            if isinstance(error, ShapeError):
-                raise
-            shapes = ", ".join(str(a.shape) for a in arrays)
-            kinds = (k for k in (TypeError, IndexError) if isinstance(error, k))
-            raise next(kinds, ValueError)(
-                f"{self.name}: {error} (received shapes {shapes})"
-            ) from error
-        if out.dtype == _F64 and "dtype" not in settings and _F64 not in [a.dtype for a in arrays]:
-            out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
-        if grad_mode.anomaly:
-            check_forward(self.name, arrays, settings, out)
-        result = wrap(out, _shared(out, inputs))
-        if taped and out.dtype.kind == "f":
-            self.record(result, inputs, settings)
-        return result
+                    if t._memory.borrowed:
+                        t._own()
+            arrays = [t.data for t in inputs]
+            try:
+                out = np.asarray(self.forward(*arrays, **settings))
+            except (ValueError, TypeError, IndexError, OverflowError) as error:
+                if isinstance(error, ShapeError):
+                    raise
+                shapes = ", ".join(str(a.shape) for a in arrays)
+                kinds = (k for k in (TypeError, IndexError) if isinstance(error, k))
+                raise next(kinds, ValueError)(
+                    f"{self.name}: {error} (received shapes {shapes})"
+                ) from error
+            wide = out.dtype == _F64 and "dtype" not in settings
+            if wide and _F64 not in [a.dtype for a in arrays]:
+                out = out.astype(DEFAULT_FLOAT)  # integers never turn float32 into float64
+            if grad_mode.anomaly:
+                check_forward(self.name, arrays, settings, out)
+            result = wrap(out, _shared(out, inputs))
+            if taped and out.dtype.kind == "f":
+                self.record(result, inputs, settings)
+            return result
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def record(self, result: Tensor, inputs: tuple[Tensor, ...], settings: dict[str, Any]) -> None:
         """Put `result` on the tape as made by this op."""
@@ -280,6 +286,7 @@ class Composite:
     def __reduce__(self) -> str:
         return self.__qualname__  # by reference, as functions are pickled and copied
 
+    @filtered
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
         symbolic = deferred(args)
         if symbolic is not None:

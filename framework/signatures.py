@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, get_type_hints
 
-from .checked import ANYTHING, argument, kind_of
+from .checked import Kind, argument, kind_of
 from .errors import unknown_name
 from .tracebacks import filtered
 
@@ -50,7 +50,11 @@ def constructor(
     signature = inspect.Signature(
         [inspect.Parameter(name, kind, default=defaults[name]) for name in order]
     )
-    kinds = cache(lambda: {name: kind_of(hint) for name, hint in annotations().items()})
+
+    @cache
+    def kinds() -> dict[str, tuple[Kind, Any]]:
+        hints = annotations()
+        return {name: (kind_of(hints.get(name, Any)), defaults[name]) for name in defaults}
 
     @filtered
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -58,14 +62,14 @@ def constructor(
         given = bind(where, signature, args, kwargs)
         for name, value in given.items():
             if value is not defaults[name]:
-                given[name] = argument(where, name, value, kinds().get(name, ANYTHING))
+                given[name] = argument(where, name, value, kinds()[name][0])
         fill(self, given)
 
+    made: Any = __init__
     owner = inspect.Parameter("self", kind)
-    __init__.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[owner, *signature.parameters.values()]
-    )
-    return __init__
+    made.__signature__ = signature.replace(parameters=[owner, *signature.parameters.values()])
+    made.kinds = kinds
+    return made
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:

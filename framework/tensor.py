@@ -13,6 +13,7 @@ import numpy as np
 from .errors import ShapeError
 from .operators import Operators, plain_index
 from .tape import NUMPY, OPS, Memory, Node, grad_mode
+from .tracebacks import filtered
 
 DEFAULT_FLOAT = np.dtype(np.float32)
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -294,6 +295,7 @@ class Tensor(Operators):
 
     # Gradients
 
+    @filtered
     def backward(
         self,
         gradient: Any = None,

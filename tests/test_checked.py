@@ -53,7 +53,7 @@ LEGAL: dict[str, Collection[Any]] = {
 #: Factors of random changes stand for both directions; True is refused.
 FACTOR = [-1, 0]
 #: The nouns by which messages call arguments that are looked up by name.
-NOUNS = ("initializer", "regularizer", "constraint", "activation", "function", "schedule")
+NOUNS = ("initializer", "regularizer", "constraint", "activation", "function", "schedule", "shape")
 
 
 def public() -> Iterator[Any]:
@@ -99,7 +99,7 @@ def meant(cls: Any, name: str, value: Any) -> bool:
         return True
     if name.endswith(("_initializer", "_regularizer", "_constraint")):
         return value is None
-    legal = FACTOR if name.endswith("factor") else LEGAL.get(name, [])
+    legal = FACTOR if name.endswith(("factor", "scale")) else LEGAL.get(name, [])
     return any(value is v or (type(value) is type(v) and value == v) for v in legal)
 
 
@@ -119,9 +119,9 @@ def test_nonsense_is_refused_by_name(cls: Any) -> None:
                 cls(**{**needed, name: value})
             except (ValueError, TypeError) as error:
                 words = str(error)
-                if name not in words and not any(noun in words for noun in NOUNS):
-                    if not (name.endswith("factor") and "factor" in words):
-                        unclear.append(f"{name}={value!r}: {words}")
+                called = [name, *NOUNS] + ["factor"] * name.endswith("factor")
+                if not any(noun in words for noun in called):
+                    unclear.append(f"{name}={value!r}: {words}")
             else:
                 if not meant(cls, name, value):
                     accepted.append(f"{name}={value!r}")
@@ -183,7 +183,7 @@ def test_kinds(annotation: Any, good: list[Any], bad: list[Any]) -> None:
 def test_an_error_says_who_what_and_why() -> None:
     with pytest.raises(ValueError, match=r"Conv2D 'c': filters must be a positive integer, .* 1.5"):
         gt.layers.Conv2D(1.5, 3, name="c")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"predict: batch_size .* received an array of shape \(4, 2"):
+    with pytest.raises(TypeError, match=r"predict: batch_size .* an array of shape \(4, 2"):
         gt.Sequential().predict(np.ones((4, 2)), np.ones((4, 2)))  # type: ignore[arg-type]
 
 

@@ -98,7 +98,10 @@ def test_what_is_refused_is_so_at_the_line_of_the_user(what: str) -> None:
 
 
 OWN: dict[str, tuple[Callable[[bool], Any], str]] = {
-    "loss": (lambda eager: model(loss=own_loss, run_eagerly=eager).fit(X, Y, verbose=0), "own_loss"),
+    "loss": (
+        lambda eager: model(loss=own_loss, run_eagerly=eager).fit(X, Y, verbose=0),
+        "own_loss",
+    ),
     "layer": (lambda eager: model(Failing(), run_eagerly=eager).fit(X, Y, verbose=0), "call"),
     "layer alone": (lambda eager: Failing()(X) + Failing()(X), "call"),
     "callback": (
@@ -137,14 +140,15 @@ def test_frames_are_left_out_by_default() -> None:
 
 
 def test_a_cause_with_the_users_code_is_kept_and_one_without_is_not() -> None:
-    error = raised(REFUSED["call of a layer"])
+    error = raised(lambda: gt.ops.add(X, np.ones((3, 3))))
+    assert "broadcast" in str(error)  # which NumPy said
     assert error.__cause__ is None and error.__suppress_context__
 
     def chained() -> None:
         try:
             raise KeyError("mine")
         except KeyError:
-            gt.layers.Dense(-1)
+            model().get_layer("nothing")
 
     assert isinstance(raised(chained).__context__, KeyError)
 

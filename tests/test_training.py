@@ -367,11 +367,11 @@ def test_forgotten_softmax_is_warned_of(data: dict[str, Array]) -> None:
     ("settings", "error", "words"),
     [
         ({"batchsize": 3}, TypeError, "no argument 'batchsize'. Did you mean 'batch_size'"),
-        ({"epochs": -1}, ValueError, "epochs must be at least 0"),
+        ({"epochs": -1}, ValueError, "epochs must be an integer that is not negative"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer"),
         ({"verbose": 7}, ValueError, "verbose must be"),
         ({"validation_split": 2.0}, ValueError, "between 0 and 1"),
-        ({"validation_freq": 0}, ValueError, "validation_freq must be at least 1"),
+        ({"validation_freq": 0}, ValueError, "validation_freq must be a positive integer"),
         ({"callbacks": [3]}, TypeError, "callbacks must be Callback objects"),
     ],
 )

@@ -263,6 +263,8 @@ class Lambda(Layer):
         self.function = function
         if isinstance(output_shape, str):
             output_shape = lookup(output_shape, "function")
+        if isinstance(output_shape, dict) and not output_shape:
+            raise ValueError(f"{self._where}: output_shape is empty, received {output_shape!r}.")
         known = output_shape is None or callable(output_shape)
         self._sample_shape = output_shape if known else shape_map(tuple, output_shape)
         self.arguments = dict(arguments or {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import constraints, initializers, ops, regularizers
 from ..checked import Count
 from ..serialization import register, serialize
@@ -55,8 +57,14 @@ class Embedding(Layer):
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
         if weights is not None:
+            given = [np.asarray(v) for v in (weights if isinstance(weights, list) else [weights])]
+            if [v.shape for v in given] != [(input_dim, output_dim)]:
+                raise LayerError(
+                    f"{self._where}: weights is an array of shape {(input_dim, output_dim)}, or a "
+                    f"list with one, received {weights!r}."
+                )
             self.build((None,))
-            self.set_weights(weights if isinstance(weights, list) else [weights])
+            self.set_weights(given)
 
     def build(self, input_shape: Any) -> None:
         self.embeddings = self.add_weight(
