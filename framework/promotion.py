@@ -60,7 +60,6 @@ def as_tensors(name: str, args: Sequence[Any], compares: bool = False) -> tuple[
 
 
 def _array(name: str, place: int, value: Any, wide: bool) -> Tensor:
-    what = f"{type(value).__name__} {value!r:.60}"
     reason = "Expected a tensor, an array or a number."
     if value is not None and not isinstance(value, (str, bytes, dict, set)):
         try:
@@ -70,6 +69,7 @@ def _array(name: str, place: int, value: Any, wide: bool) -> Tensor:
             return made
         except (TypeError, ValueError) as error:
             reason = str(error)
+    what = f"{type(value).__name__} {value!r:.60}"  # which takes long, so only now
     raise TypeError(f"{name}: received {what} as array {place}. {reason}")
 
 
