@@ -231,9 +231,9 @@ def test_rounds_resume_at_a_position_in_the_same_order() -> None:
     position = whole.position
     assert position == ([0, 0], 4) and len(first) == 3
     again.resume(*position)
-    with pytest.warns(UserWarning, match="ran out 1 batches"):
+    with pytest.warns(UserWarning, match="ran out 1 batch before"):
         rest = firsts(second)
-    with pytest.warns(UserWarning, match="ran out 1 batches"):
+    with pytest.warns(UserWarning, match="ran out 1 batch before"):
         assert firsts(again.round(1, 3, done=1)) == rest
     assert whole.position is None
 
