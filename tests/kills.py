@@ -36,6 +36,10 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 
 
+#: Kills of one training, so that all kinds have their share.
+MOST = 8
+
+
 def fit(folder: Path, save_freq: str) -> None:
     """A script of a user's: averages, gradients that accumulate, a schedule, and callbacks."""
     import numpy as np
@@ -129,13 +133,14 @@ def trial(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "run"
         first, again = KINDS[kind]
-        process = start(first, folder)
+        process, unfinished = start(first, folder), set[str]()
         while killed.total() < most and not _killed(process, folder, seconds, chance):
             if process.poll() is not None:
                 break
             process.kill()
             process.communicate()
-            killed[_stage(folder)] += 1
+            killed[_stage(folder, unfinished)] += 1
+            unfinished = _unfinished(folder)
             # Killed before it said that it began a run, the first command is still the right one.
             process = start(again, folder)
         finish(process)
@@ -150,7 +155,7 @@ def _killed(
     process: subprocess.Popen[bytes], folder: Path, seconds: float, chance: random.Random
 ) -> bool:
     """Wait for the moment to kill; whether the training has ended before."""
-    end = time.perf_counter() + chance.uniform(0, 0.8 * seconds)
+    end = time.perf_counter() + chance.uniform(0, 1.1 * seconds)
     while time.perf_counter() < end:
         if process.poll() is not None:
             return True
@@ -167,8 +172,8 @@ def _unfinished(folder: Path) -> set[str]:
     return {*glob(f"{folder}/.*.tmp"), *glob(f"{folder}/backup/.*.tmp")}
 
 
-def _stage(folder: Path) -> str:
-    if _unfinished(folder):
+def _stage(folder: Path, before: set[str]) -> str:
+    if _unfinished(folder) - before:
         return "while a file was written"
     if not (folder / "backup").exists():
         return "before the first backup" if not (folder / "model.npz").exists() else "at the end"
@@ -202,7 +207,8 @@ def main() -> None:
     total, runs = 0, 0
     while total < arguments.kills:
         kind = kinds[runs % len(kinds)]
-        found = trial(kind, *references[kind], chance, arguments.kills - total)
+        most = min(arguments.kills - total, MOST)
+        found = trial(kind, *references[kind], chance, most)
         killed[kind] += found
         total, runs = total + found.total(), runs + 1
         print(f"{total} kills in {runs} runs, all to the same bits", flush=True)

@@ -317,3 +317,87 @@ def test_pictures_are_written_as_png_and_svg(
     plot.architecture(lenet).savefig(path)
     written = path.read_bytes()
     assert written.startswith(PNG) if suffix == "png" else b"<svg" in written
+
+
+# Windows
+
+WINDOWS = """
+from matplotlib.backend_bases import FigureManagerBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+shown = []
+
+
+class FigureManager(FigureManagerBase):
+    def show(self):
+        shown.append(self.canvas.figure)
+
+    @classmethod
+    def start_main_loop(cls):
+        pass
+
+
+class FigureCanvas(FigureCanvasAgg):
+    required_interactive_framework = "headless"
+    manager_class = FigureManager
+"""
+
+
+def run_in(folder: Path, *lines: str) -> None:
+    """Run a script beside a module `windows`, a backend that remembers what it showed."""
+    (folder / "windows.py").write_text(WINDOWS)
+    (folder / "script.py").write_text("\n".join(lines))
+    run = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_script_shows_its_pictures_where_there_are_windows(tmp_path: Path) -> None:
+    run_in(
+        tmp_path,
+        "import matplotlib",
+        "matplotlib.use('module://windows')",
+        "import matplotlib.pyplot as plt, numpy as np, windows",
+        "from gradtape import plot",
+        "first = plot.learning_curves({'loss': [1.0, 0.5]})",
+        "plot.filters(np.ones((3, 3, 1, 2)))",
+        "assert len(plt.get_fignums()) == 2",
+        "plt.show()",
+        "assert len(windows.shown) == 2 and windows.shown[0] is first",
+        "live = plot.LivePlot()",
+        "live.on_epoch_end(0, {'loss': 1.0}), live.on_epoch_end(1, {'loss': 0.5})",
+        "assert len(plt.get_fignums()) == 3",  # of a live plot, only the last
+        "plt.close('all')",
+        "first.savefig('a.png'), plot.learning_curves({'loss': [1.0]}).savefig('b.png')",
+    )
+    from PIL import Image
+
+    with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
+        assert one.size == other.size == (1500, 570)  # files do not depend on the backend
+
+
+def test_a_picture_alone_opens_a_window_when_asked_to(tmp_path: Path) -> None:
+    run_in(
+        tmp_path,
+        "import matplotlib",
+        "matplotlib.use('module://windows')",
+        "from gradtape import plot",
+        "figure = plot.learning_curves({'loss': [1.0, 0.5]})",
+        "figure.show()",
+        "import windows",
+        "assert windows.shown == [figure]",
+    )
+
+
+def test_without_windows_nothing_piles_up_in_pyplot(tmp_path: Path) -> None:
+    run_in(
+        tmp_path,
+        "import matplotlib",
+        "matplotlib.use('agg')",
+        "import matplotlib.pyplot as plt",
+        "from gradtape import plot",
+        "figures = [plot.learning_curves({'loss': [1.0]}) for _ in range(3)]",
+        "assert plt.get_fignums() == []",
+        "figures[0].savefig('a.png')",
+    )

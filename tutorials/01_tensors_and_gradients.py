@@ -6,6 +6,7 @@
 # the chain rule. Every claim below is followed by an `assert`: if this file runs, it is true.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import gradtape as gt
@@ -129,11 +130,12 @@ targets = 3 * inputs - 1 + 0.1 * rng.normal(size=inputs.shape).astype(np.float32
 
 weight = gt.tensor([[0.0]], requires_grad=True)
 offset = gt.tensor([0.0], requires_grad=True)
-losses = []
+losses, path = [], []
 for _ in range(200):
     error = inputs @ weight + offset - targets
     loss = (error * error).mean()
     losses.append(loss.item())
+    path.append((weight.item(), offset.item()))
 
     weight.zero_grad()
     offset.zero_grad()
@@ -153,6 +155,35 @@ assert losses[-1] < 0.02  # what remains is the noise: 0.1² = 0.01
 design = np.hstack([inputs, np.ones_like(inputs)])
 exact = np.linalg.lstsq(design, targets, rcond=None)[0].ravel()
 np.testing.assert_allclose([weight.item(), offset.item()], exact, atol=1e-3)
+
+# %% [markdown]
+# What the steps looked like: the loss as a landscape over the two parameters, and the path that
+# the gradients led down. It starts straight across the contour lines, as a gradient does, and then
+# follows the valley; the steps shrink with the slope. On the right, lines of the model on its way.
+
+# %%
+w, b = np.meshgrid(np.linspace(-0.5, 4, 91), np.linspace(-1.6, 1, 53))
+landscape = np.mean((w[..., None] * inputs.ravel() + b[..., None] - targets.ravel()) ** 2, axis=-1)
+steps = np.array([*path, (weight.item(), offset.item())])
+measured = [
+    landscape[np.abs(b[:, 0] - y).argmin(), np.abs(w[0] - x).argmin()] for x, y in steps[:5]
+]
+np.testing.assert_allclose(measured, losses[:5], atol=0.1)  # the path lies on this landscape
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+lines = left.contour(w, b, landscape, levels=[0.02, 0.1, 0.3, 0.7, 1.3, 2.1, 3.1], cmap="viridis")
+left.clabel(lines, fontsize=8)
+left.plot(*steps.T, "o-", color="#D55E00", markersize=3)
+left.plot(3, -1, "*", color="black", markersize=14)
+left.set(xlabel="weight", ylabel="offset", title="Gradient descent on the loss")
+right.plot(inputs, targets, ".", color="#8A8A8A", label="data")
+ends = np.array([-1.0, 1.0])
+for count, shade in ((0, 0.2), (3, 0.4), (10, 0.6), (200, 1.0)):
+    line = steps[count, 0] * ends + steps[count, 1]
+    right.plot(ends, line, color="#0072B2", alpha=shade, label=f"after {count} steps")
+right.set(xlabel="x", ylabel="y", title="The line that is learned")
+right.legend(frameon=False)
+plt.show()
 
 # %% [markdown]
 # ## An op of your own

@@ -6,6 +6,7 @@
 # handwriting that it has never seen.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import gradtape as gt
@@ -254,6 +255,28 @@ for layer in model.layers:
     signal = layer(signal)
     print(f"{layer.name:20} {signal.shape}")
 np.testing.assert_allclose(signal.numpy()[0], probabilities[0], rtol=1e-4, atol=1e-6)
+
+# %% [markdown]
+# ## Where it looks
+#
+# What each map of the first convolution answers to this digit; the pixels that its answer depends
+# on most (the gradient of the winning score with respect to the image: the same `backward` as in
+# lesson 1); and the part of the image that one place of a deeper layer can see at all.
+
+# %%
+plot.feature_maps(model, x_test[0])
+
+# %%
+plot.saliency(model, x_test[0])
+
+# %%
+plot.receptive_field(model, image=x_test[0])
+
+# %% [markdown]
+# As a script, this opens the pictures in windows, where there are any:
+
+# %%
+plt.show()
 
 # %% [markdown]
 # Now let it train for longer, and keep the result: `gradtape train lenet5 --data mnist_sample`.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..callbacks import Callback, LearningRateFinder
-from .style import BLUE, GREY, TITLE, VERMILLION, Figure, new_figure
+from .style import BLUE, GREY, TITLE, VERMILLION, Figure, Picture, new_figure
 from .training import learning_curves
 
 Logs = dict[str, Any]
@@ -61,6 +61,8 @@ class LivePlot(Callback):
         return len(next(iter(self.history.values()), ()))
 
     def _draw(self) -> None:
+        if isinstance(self.figure, Picture):
+            self.figure.close_window()  # one window is enough
         self.figure = learning_curves(self.history)
         if self.filepath is not None:
             self.figure.savefig(self.filepath)

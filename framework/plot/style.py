@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+from matplotlib.backends import BackendFilter, backend_registry
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -19,7 +21,27 @@ CROSS, TICK, TIMES = "\N{BALLOT X}", "\N{CHECK MARK}", "\N{MULTIPLICATION SIGN}"
 
 
 class Picture(Figure):
-    """A figure that a notebook shows, without pyplot and its windows."""
+    """A figure that a notebook shows by itself, and a window where there are windows."""
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        super().savefig(*args, **{"dpi": DPI, **kwargs})
+
+    def show(self, warn: bool = True) -> None:
+        """Show it in a window; a warning where the backend has none."""
+        self.open_window()
+        super().show(warn)
+
+    def open_window(self) -> None:
+        """Give it a window of pyplot's, unless it has one: ``plt.show()`` then shows it, too."""
+        from matplotlib import pyplot  # slow to import, and looks for a display
+
+        if self.canvas.manager is None:
+            pyplot.figure(FigureClass=lambda *args, **kwargs: self)  # type: ignore[arg-type]
+
+    def close_window(self) -> None:
+        """Take it from pyplot again."""
+        if self.canvas.manager is not None:
+            sys.modules["matplotlib.pyplot"].close(self)
 
     def _repr_png_(self) -> bytes:
         out = BytesIO()
@@ -33,11 +55,29 @@ def new_figure(width: float, height: float, layout: bool = True) -> Figure:
     Args:
         layout: whether axes find their places by themselves.
     """
-    figure = Picture(figsize=(width, height), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(width, height), facecolor="white")
+    if _windows_wanted():
+        figure.open_window()
+    else:
+        FigureCanvasAgg(figure)
+        figure.dpi = DPI
     if layout:  # inches around each axes
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
     return figure
+
+
+def _windows_wanted() -> bool:
+    """Whether a script is at work that may call ``plt.show()``, where that can open windows.
+
+    Notebooks show a picture by themselves, and once is enough.
+    """
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None:
+        return False
+    backend = pyplot.get_backend().lower()
+    silent = backend_registry.list_builtin(BackendFilter.NON_INTERACTIVE)
+    notebook = any(name in backend for name in ("inline", "nbagg", "ipympl", "widget"))
+    return not notebook and backend not in map(str.lower, silent)
 
 
 def as_image(image: Any) -> np.ndarray:
