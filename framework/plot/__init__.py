@@ -1,8 +1,8 @@
 """Pictures of nets and of how they learn. Needs Matplotlib: the extra ``plot``.
 
 Each function returns a Matplotlib figure. A notebook shows it; ``figure.savefig(path)`` writes it,
-as ``.png``, ``.svg`` or ``.pdf``; in a script that has imported ``matplotlib.pyplot``, ``plt.show()``
-shows all of them. Your backend is left alone, and nothing needs a display.
+as ``.png``, ``.svg`` or ``.pdf``; in a script that has imported ``matplotlib.pyplot``,
+``plt.show()`` shows all of them. Your backend is left alone, and nothing needs a display.
 Colours are the colour-blind safe ones of Okabe and Ito (https://jfly.uni-koeln.de/color/); nothing
 is said by colour alone.
 """
