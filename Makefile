@@ -11,7 +11,7 @@ ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local
 	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
 	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
 
-.PHONY: help demo test benchmarks lint format types gradcheck gradients kernels kills parity keras-parity tutorials \
+.PHONY: help demo test test-oldest benchmarks lint format types gradcheck gradients kernels kills parity keras-parity tutorials \
 	wheel wheel-check clean
 .DELETE_ON_ERROR:
 
@@ -23,6 +23,19 @@ demo: $(VENV)/.plot  ## Train LeNet-5 on the digits that come with the package, 
 
 test: $(VENV)/.test  ## Run the test suite
 	$(ALONE) $(PY) -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+# The oldest versions that setup.cfg allows, in an environment of their own.
+OLDEST        := $(VENV)-oldest
+OLDEST_PYTHON ?= $(shell command -v python3.10 || echo $(PYTHON))
+
+test-oldest: $(OLDEST)/.stamp  ## Run the test suite with the oldest versions that setup.cfg allows
+	$(ALONE) $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+$(OLDEST)/.stamp: setup.cfg pyproject.toml Makefile tests/oldest.py
+	test -x $(OLDEST)/bin/python || $(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip $(QUIET) install --constraint $(OLDEST)/constraints.txt --editable '.[test]'
+	touch $@
 
 lint: $(VENV)/.dev  ## Check style, formatting and types
 	$(PY) -m ruff check
@@ -88,7 +101,7 @@ INSTALLED := $(VENV)-wheel
 
 $(INSTALLED)/.stamp: wheel
 	test -x $(INSTALLED)/bin/python || $(PYTHON) -m venv $(INSTALLED)
-	$(INSTALLED)/bin/python -m pip $(QUIET) install dist/*.whl 'mypy>=1.11' 'matplotlib>=3.7'
+	$(INSTALLED)/bin/python -m pip $(QUIET) install dist/*.whl 'mypy>=1.11' 'matplotlib>=3.9'
 	$(INSTALLED)/bin/python -m pip $(QUIET) install --force-reinstall --no-deps dist/*.whl
 	touch $@
 
@@ -100,7 +113,7 @@ wheel-check: $(INSTALLED)/.stamp  ## Train for an epoch with the installed wheel
 	cd $(INSTALLED) && bin/gradtape train lenet5 --data mnist_sample --epochs 1 --limit 256 --out run
 
 clean:  ## Remove environments, builds and caches
-	rm -rf $(VENV) $(INSTALLED) $(PARITY) $(RIVALS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(INSTALLED) $(OLDEST) $(PARITY) $(RIVALS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(PY):
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("gradtape needs Python 3.10 or newer. Name one: make PYTHON=python3.12 ...")'

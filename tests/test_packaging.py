@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from oldest import oldest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {
@@ -108,3 +109,15 @@ def test_version_is_said_once(built: Path) -> None:
 
     (path,) = built.glob("*.whl")
     assert path.name.split("-")[1] == gradtape.__version__
+
+
+def test_the_oldest_versions_are_read_from_setup_cfg(tmp_path: Path) -> None:
+    (tmp_path / "setup.cfg").write_text(
+        "[options]\ninstall_requires =\n    numpy>=2.0\n"
+        "[options.extras_require]\nplot =\n    matplotlib>=3.9\nimage =\n    pillow>=9.1\n"
+        "test =\n    pytest>=8\n"
+    )
+    assert oldest(tmp_path / "setup.cfg") == ["numpy==2.0", "matplotlib==3.9", "pillow==9.1"]
+    assert {"numpy", "numba", "tqdm", "matplotlib", "pillow"} == {
+        line.partition("==")[0] for line in oldest(Path(__file__).parents[1] / "setup.cfg")
+    }

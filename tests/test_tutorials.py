@@ -12,6 +12,13 @@ from pathlib import Path
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.py"))
+#: Nothing that is deprecated is used, but for what older versions of Matplotlib use themselves.
+RUN = """
+import runpy, sys, warnings
+warnings.simplefilter("error", DeprecationWarning)
+warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 by_name = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 
 
@@ -29,7 +36,7 @@ def test_there_are_tutorials() -> None:
 @by_name
 def test_tutorial_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning", str(path)],
+        [sys.executable, "-c", RUN, str(path)],
         capture_output=True,
         text=True,
         encoding="utf-8",
