@@ -55,7 +55,6 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         r"(.*able_interactive_logging|is_interactive_logging_enabled)": "verbose= says it",
         r"get_file": "data sets bring their own download",
     },
-    "Layer": {r"metrics": "metrics belong to models"},
     "Optimizer": {r"(set_weights|variables)": "get_state() and set_state() have it by name"},
 }  # fmt: skip
 

@@ -18,8 +18,9 @@ from gradtape.left_out import LEFT_OUT
 
 os.environ["KERAS_BACKEND"] = "torch"
 import keras
+from keras_modules import overview
 
-#: The modules in scope, by Keras's names.
+#: The modules compared name by name, by Keras's names; `keras_modules` has the others.
 MODULES = (
     "layers", "losses", "metrics", "optimizers", "optimizers.schedules", "initializers",
     "regularizers", "constraints", "activations", "callbacks", "models", "saving", "utils",
@@ -162,14 +163,20 @@ def page(comparisons: Mapping[tuple[str, str], int]) -> str:
         "",
         f"Against Keras {keras.__version__} on PyTorch. Made by `make keras-parity`; do not edit.",
         "",
-        f"{len(there)} of {len(rows)} public names in {len(MODULES)} modules are there, "
+        f"Name by name are compared the {len(MODULES)} modules of layers, losses, metrics, "
+        f"optimizers and what belongs to them: {len(there)} of their {len(rows)} public names and "
+        "methods are there, "
         f"{sum(not n.arguments for n in there)} of them with the same arguments and defaults; "
-        f"{sum(comparisons.values()):,} comparisons of values passed.",
+        f"{sum(comparisons.values()):,} comparisons of values passed. What there is of the other "
+        "modules says the next table.",
         "",
     ]
     groups: dict[str, list[Name]] = {}
     for n in rows:
         groups.setdefault(n.module, []).append(n)
+    lines += overview(
+        MODULES, {m: (sum(n.there for n in found), len(found)) for m, found in groups.items()}
+    )
     for module, found in groups.items():
         lines += [f"## {module}", ""]
         lines += ["| name | arguments | comparisons passed |", "|---|---|---|"]
