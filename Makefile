@@ -46,7 +46,7 @@ format: $(VENV)/.dev  ## Mend style and formatting
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-gradcheck: $(VENV)/.test  ## Prove every gradient numerically, then prove that the proof would notice
+gradcheck: $(VENV)/.test  ## Check every op's gradient numerically, and that a wrong rule would be noticed
 	$(ALONE) $(PY) -m gradtape gradcheck
 	$(ALONE) $(PY) -m gradtape mutants
 
@@ -59,7 +59,7 @@ kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with b
 kills: $(VENV)/.plot  ## Kill trainings at 500 random moments and see whether they end with the same bits
 	$(ALONE) $(PY) tests/kills.py $(KILLS_ARGS)
 
-gradients: $(VENV)/.test  ## Write the proof of every gradient to docs/gradients.md
+gradients: $(VENV)/.test  ## Check every op's gradient, and write the table to docs/gradients.md
 	$(ALONE) $(PY) -m gradtape gradcheck --report docs/gradients.md
 
 # PyTorch and Keras in an environment of their own: nothing else needs them. The wheel that PyPI has for Linux brings

@@ -1,4 +1,4 @@
-"""gradtape: a readable, proven and fast autograd micro-framework with a Keras-like API."""
+"""gradtape: a readable, checked and fast autograd micro-framework with a Keras-like API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``gradtape gradcheck``: prove the gradient of every registered op, and print the table."""
+"""``gradtape gradcheck``: check the gradient of every registered op, and print the table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command ``gradcheck`` to the command line."""
     parser = subparsers.add_parser(
         "gradcheck",
-        help="prove the gradient of every op numerically",
+        help="check the gradient of every op numerically",
         description="Check every gradient rule against numerical differences in float64, with "
         "random cotangents; pushing forward against pulling back; float32 against float64. "
         "Exits with 1 if any op fails.",
@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prove, print a row per op as it is done, and return the exit code."""
+    """Check, print a row per op as it is done, and return the exit code."""
     from ..proof import prove
 
     names = chosen_ops(options)
@@ -66,7 +66,11 @@ def run(options: argparse.Namespace) -> int:
         errors = "".join(f"{_error(report, aspect, '-'):>9}" for aspect in ASPECTS)
         print(f"{report.name:<28}{report.cases:>6}{errors}  {_where(report)}", flush=True)
     failed = [r.name for r in reports if not r.passed]
-    verdict = f"FAILED: {', '.join(failed)}" if failed else "Every gradient agrees."
+    verdict = (
+        f"FAILED: {', '.join(failed)}"
+        if failed
+        else "Every gradient rule agrees, on all its samples."
+    )
     print(_total(reports, time.perf_counter() - started))
     print(verdict)
     if options.report:
@@ -117,7 +121,7 @@ def _write(path: str, reports: list[Report], verdict: str) -> None:
     ]
     text = "\n".join(
         [
-            "# Every gradient, proven",
+            "# Every gradient rule, checked numerically",
             "",
             f"Written by `python -m gradtape gradcheck --report {path}`, gradtape {__version__}.",
             _total(reports, 0).replace(" in 0 s", ""),
