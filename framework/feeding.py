@@ -265,10 +265,14 @@ class Rounds:
         data: where batches come from.
         steps: batches of an epoch; default: a pass.
         name: of the argument `steps`, for the warning when the data ends early.
+        tells: whether the data hears where an epoch begins and ends, and so may take another order.
     """
 
-    def __init__(self, data: Data, steps: int | None = None, name: str = "steps") -> None:
+    def __init__(
+        self, data: Data, steps: int | None = None, name: str = "steps", tells: bool = True
+    ) -> None:
         self.data = data
+        self._tells = tells
         self._given = None if steps is None else count_of(steps, name)
         self._name = name
         self._pass: tuple[int, ...] | None = None
@@ -332,5 +336,5 @@ class Rounds:
             self._stream.close()
 
     def _tell(self, event: str) -> None:
-        if isinstance(self.data, BatchData):
+        if self._tells and isinstance(self.data, BatchData):
             self.data.tell(event)

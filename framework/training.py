@@ -371,6 +371,8 @@ class Trainer(Steps):
 
         Args:
             x, batch_size, callbacks: as for `fit`; of the batches of a source, only ``x`` counts.
+                A source is not told of an epoch: one that shuffles keeps its order, so that the
+                predictions are those for the labels that going through it gives.
             verbose: 0 is silent; otherwise a bar runs where one can move, and leaves nothing.
             steps: batches to answer. Default: all.
 
@@ -380,7 +382,7 @@ class Trainer(Steps):
         """
         refuse_unknown(Trainer.predict, unknown)
         data = data_for(x, batch_size=batch_size, counts=self._counts())
-        rounds = Rounds(data, steps)
+        rounds = Rounds(data, steps, tells=False)  # its order stays that of the labels
         everyone, progress = self._listeners(callbacks, verbose, rounds)
         room = len(data) if isinstance(data, ArrayData) and steps is None else None
         gathered = Outputs(room)

@@ -232,6 +232,7 @@ class Layer(Owner):
             inputs: a tensor or array, or a list or dict of them. Floats are converted to the
                 layer's dtype.
             training: whether this is a training step. Default: as the layer that calls this one.
+                Said in the call of a layer in a model, it is so for that layer in every step.
 
         Raises:
             ShapeError: an input that the layer cannot take; it names the layer.
@@ -257,9 +258,7 @@ class Layer(Owner):
                 with name_scope(self.name):
                     outputs = self.call(inputs, *args, **kwargs)
                 if outputs is None:
-                    raise TypeError(
-                        f"{self._where}: its call returned None. Does it end in a return statement?"
-                    )
+                    raise TypeError(f"{self._where}: its call must return tensors, not None.")
                 if self.activity_regularizer is not None:
                     self._regularize(outputs)
                 return outputs
