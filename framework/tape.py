@@ -118,6 +118,7 @@ def observed_use() -> Iterator[Use]:
         yield grad_mode.use
     finally:
         if before is not None:
+            before.inner |= grad_mode.use.inner
             before.see(grad_mode.use.tensors)
         grad_mode.use = before
 

@@ -40,10 +40,10 @@ class RandomGraph:
         shape = [(3,), (2, 3), (2, 2, 2)][rng.integers(3)]
         start = [o.add(rng.normal(size=shape), o.multiply(rng.normal(size=shape), t))]
         states = [start[0], o.sin(start[0])]
-        for _ in range(rng.integers(1, 4)):
+        for _ in range(rng.integers(1, 6)):
             steps = [
-                (rng.integers(9), rng.integers(64, size=2), rng.normal(size=shape))
-                for _ in range(rng.integers(1, 5))
+                (rng.integers(10), rng.integers(64, size=2), rng.normal(size=shape))
+                for _ in range(rng.integers(1, 4))
             ]
             states = list(self.run(lambda *xs, s=steps: _part(xs, s), *states))[-3:]
         return sum((x * x).mean() for x in states)  # type: ignore[return-value]
@@ -75,7 +75,10 @@ def _step(kind: int, x: gt.Tensor, y: gt.Tensor, c: np.ndarray) -> gt.Tensor:
         return o.divide(x, 1.5 + y * y)
     if kind == 7:
         return o.reshape(o.transpose(x).T @ np.eye(x.shape[-1]) + c, x.shape)
-    return o.stack(list(o.exp(-x * x) + y), axis=0)
+    if kind == 8:
+        return o.stack(list(o.exp(-x * x) + y), axis=0)
+    i, f = o.sigmoid(x), o.tanh(x)  # a gated cell: every tensor is used more than once
+    return i * f + y * f + i
 
 
 def _by_tape(phi: Function, t: Any) -> Any:
@@ -92,6 +95,8 @@ def _by_backward(phi: Function, t: Any) -> Any:
         x.requires_grad = True
     x.retain_grad()
     y = phi(x)
+    if not y.requires_grad:  # what is differentiated here is constant
+        return gt.tensor(np.array(0.0))
     x.zero_grad()  # of what the inner derivatives left there
     y.backward(create_graph=True)
     return x.grad

