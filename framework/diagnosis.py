@@ -173,10 +173,10 @@ def reason(
         return "a gradient rule on the path is wrong, or a part of the path is cut"
     for out, node in along:
         if wrong := _wrong_argument(out, node, order):
-            rule = f"the gradient rule of {node.op.name!r} for {wrong}"
+            what = f"the gradient rule of {node.op.name!r} for {wrong}"
             if order == 1:
-                return f"{rule} is wrong"
-            return f"{rule} has a wrong derivative itself. Is it written in gt.ops throughout"
+                return f"{what} is wrong"
+            return f"{what} has a wrong derivative itself. Is it written in gt.ops throughout"
     return (
         "every op on the path has a right gradient by itself, so a part of the path is cut. Look "
         "for numpy(), float(), item(), detach() or stop_gradient"

@@ -188,7 +188,7 @@ class _Check:
 
     def __init__(self, fn: Any, inputs: Any, step: float, rtol: float, seed: int) -> None:
         self.fn, self.step, self.rtol = fn, step, rtol
-        self.name = getattr(fn, "name", None) or getattr(fn, "__name__", "the function")
+        self.name: str = getattr(fn, "name", None) or getattr(fn, "__name__", "the function")
         self.rng = np.random.default_rng(seed)
         self.args = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
         self.arguments = argument_names(fn, len(self.args))
@@ -296,7 +296,7 @@ class _Check:
                 raise TypeError(
                     f"wrt takes floating tensors and variables that were given, not computed; "
                     f"received one of {item.dtype}"
-                    + ("." if item.is_leaf else f", the result of {item._node.op.name!r}.")
+                    + (f", the result of {item._node.op.name!r}." if item._node else ".")
                 )
             return positions, [] if positions else [item]
         if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
