@@ -95,6 +95,17 @@ def test_fit_learns_from_changed_images_and_the_model_stays_as_it_is() -> None:
     assert before.shape == model.predict(x, verbose=0).shape
 
 
+def test_auto_changes_images_only_where_a_net_would_learn_them_by_heart() -> None:
+    def auto(epochs: int, parameters: int, images: int) -> tuple[str, ...]:
+        return recipes.augmentation_names(["auto"], "fashion_mnist", epochs, parameters, images)
+
+    assert auto(10, 61_706, 60_000) == ()  # LeNet-5
+    assert auto(20, 270_810, 60_000) == ("flip", "shift")  # ResNet-20
+    assert auto(30, 61_706, 4_000) == ("flip", "shift")
+    asked = recipes.augmentation_names(["zoom", "auto"], "fashion_mnist", 1, 1, 60_000)
+    assert asked == ("zoom",)
+
+
 def test_the_recipe_is_used_and_written_down(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(QUICK) == 0
     recipe, used = recipes.RECIPES["mlp"], options()

@@ -56,7 +56,7 @@ def add_parser(subparsers: Any) -> None:
     add(
         "--augment", metavar="LIST", type=_augmentations,
         help=f"how to change images while training: some of {','.join(recipes.AUGMENTATIONS)}, "
-        "or auto, or none",
+        "or none, or auto: what suits the data, where the net would learn it by heart",
     )  # fmt: skip
     add(
         "--validation-split", metavar="SHARE", type=_share, default=0.0,
@@ -96,12 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipes.recipe_for(arguments.net)
     options = _options(arguments, recipe, optimizers)
     name = f"{arguments.net}-{arguments.data}"
-    if arguments.resume:
-        folder = record.begun_folder(arguments.out, name)
-        record.refuse_others(folder, options)
-        if record.is_finished(folder, options["epochs"]):
-            print(f"{folder} is finished: {_outcome(record.read_history(folder))}")
-            return 0
     train, test = (
         (images(x[: arguments.limit], recipe.smallest), y[: arguments.limit].reshape(-1))
         for x, y in asked(lambda: datasets.load(arguments.data))
@@ -111,6 +105,15 @@ def run(arguments: argparse.Namespace) -> int:
     classes = getattr(datasets, arguments.data).CLASSES
     shape = train[0].shape[1:]
     model = asked(lambda: models.build(arguments.net, input_shape=shape, classes=len(classes)))
+    options["augment"] = recipes.augmentation_names(
+        options["augment"], options["data"], options["epochs"], model.count_params(), len(train[0])
+    )
+    if arguments.resume:
+        folder = record.begun_folder(arguments.out, name)
+        record.refuse_others(folder, options)
+        if record.is_finished(folder, options["epochs"]):
+            print(f"{folder} is finished: {_outcome(record.read_history(folder))}")
+            return 0
     steps = -(-len(train[0]) // options["batch_size"]) * options["epochs"]
     model.compile(
         _optimizer(options, steps, optimizers),
@@ -177,7 +180,6 @@ def _options(
     optimizer = asked(lambda: optimizers.get(options["optimizer"]))
     if options["learning_rate"] is None:
         options["learning_rate"] = optimizer.learning_rate
-    options["augment"] = recipes.augmentation_names(options["augment"], options["data"])
     if options["momentum"] and "momentum" not in optimizer.get_config():
         raise UsageError(f"{options['optimizer']} has no momentum to set.")
     return options
