@@ -188,7 +188,7 @@ class _Check:
 
     def __init__(self, fn: Any, inputs: Any, step: float, rtol: float, seed: int) -> None:
         self.fn, self.step, self.rtol = fn, step, rtol
-        self.name: str = getattr(fn, "name", None) or getattr(fn, "__name__", "the function")
+        self.name = str(getattr(fn, "name", "") or getattr(fn, "__name__", "the function"))
         self.rng = np.random.default_rng(seed)
         self.args = tuple(inputs) if isinstance(inputs, (list, tuple)) else (inputs,)
         self.arguments = argument_names(fn, len(self.args))
