@@ -43,7 +43,7 @@ class _Answer:
 
     def __init__(self, function: Any, op: Callable[..., Any], names: Names) -> None:
         self.function, self.op, self.names = function, op, names
-        module = "np.linalg" if "linalg" in (function.__module__ or "") else "np"
+        module = "np.linalg" if "linalg" in str(getattr(function, "__module__", "")) else "np"
         self.what = f"{module}.{function.__name__}"
 
     def _refuse(self, name: str, value: Any, *neutral: Any) -> None:
