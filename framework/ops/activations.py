@@ -18,9 +18,9 @@ from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
 from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
 from .arithmetic import clip, held, hypot, minimum, where
 from .axes import axis_index, nonempty_axis
-from .comparison import argmax
 from .elementary import abs as abs_
-from .elementary import erfc, exp, expm1, sigmoid, square, tanh
+from .elementary import erfc, exp, sigmoid, square, tanh
+from .indexing import take_along_axis
 from .reductions import shifted_log_sum_exp
 from .reductions import sum as sum_
 from .shape import ravel, reshape
@@ -281,18 +281,11 @@ def _softmax_samples(rng: Generator) -> Iterator[Sample]:
                 yield Sample(between(-scale, scale)(rng, shape), axis=axis)
 
 
-def _at_top(x: Tensor, axis: int | None) -> Tensor:
-    """Where the first maximum along an axis is."""
-    if axis is None:
-        return reshape(_at_top(ravel(x), 0), x.shape)
-    places = np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
-    return argmax(x, axis, keepdims=True) == places
-
-
 def _softmax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int | None) -> Tensor:
     """p (g - sum(p g)), with g counted from that of the largest p: g - p g would cancel there."""
-    top = sum_(where(_at_top(x, axis), g, 0.0), axis=axis, keepdims=True)
-    g = g - top
+    if axis is None:
+        return reshape(_softmax_rule(ravel(g), ravel(out), ravel(x), 0), x.shape)
+    g = g - take_along_axis(g, np.argmax(x.data, axis=axis, keepdims=True), axis=axis)
     return out * (g - sum_(g * out, axis=axis, keepdims=True))
 
 
@@ -308,11 +301,13 @@ def softmax(x: Array, /, axis: int = -1) -> Array:
 
 
 def _log_softmax_rule(g: Tensor, out: Tensor, x: Tensor, axis: int | None) -> Tensor:
-    """g - p sum(g); for the largest p this is g (1 - p) - p sum(other g), which does not cancel."""
-    top = _at_top(x, axis)
-    others = sum_(where(top, 0.0, g), axis=axis, keepdims=True)
-    total = sum_(g, axis=axis, keepdims=True)
-    return where(top, -g * expm1(out) - exp(out) * others, g - exp(out) * total)
+    """g - p sum(g), which sums to 0: for the largest p, where it would cancel, the rest's sum."""
+    if axis is None:
+        return reshape(_log_softmax_rule(ravel(g), ravel(out), ravel(x), 0), x.shape)
+    places = np.arange(x.shape[axis]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+    top = np.argmax(x.data, axis=axis, keepdims=True) == places
+    rest = where(top, 0.0, g - exp(out) * sum_(g, axis=axis, keepdims=True))
+    return where(top, -sum_(rest, axis=axis, keepdims=True), rest)
 
 
 @op(
