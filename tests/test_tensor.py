@@ -66,7 +66,7 @@ def test_operators_compute_what_numpy_computes():
         (x > y, a > b), (x >= y, a >= b), (x == y, a == b), (x != y, a != b), (2 - x, 2 - a),
         (2 / x, 2 / a), (2**x, 2**a), (b + x, a + b), (b * x, a * b), (b - x, b - a), (x.T, a.T),
         (x.sum(0), a.sum(0)), (x.mean(), a.mean()), (x.max(1), a.max(1)),
-        (x.var(1), np.var(a - a.mean(1, keepdims=True), 1)),
+        (x.var(1), a.var(1)),
         (x.min(), a.min()), (x.argmax(1), a.argmax(1)), (x.reshape(3, 2), a.reshape(3, 2)),
         (x.reshape((6,)), a.reshape(6)), (x.transpose(1, 0), a.T), (x.flatten(), a.ravel()),
         (x.astype("float32"), a.astype("float32")), ((x > 1) & (x < 2), (a > 1) & (a < 2)),

@@ -122,7 +122,9 @@ def _deviation(x: Tensor, axis: Axes) -> Tensor:
 )
 def var(x: Array, /, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Array:
     """The variance: mean squared deviation, over n - ddof."""
-    return np.var(x - np.mean(x, axis=axis, keepdims=True), axis, ddof=ddof, keepdims=keepdims)
+    left = np.mean(x - np.mean(x, axis=axis, keepdims=True), axis=axis, keepdims=keepdims)
+    over = np.square(left) * (_count(x, axis) / (_count(x, axis) - ddof))  # by a mean rounded
+    return np.maximum(np.var(x, axis=axis, keepdims=keepdims, ddof=ddof) - over, 0)
 
 
 def _spread_samples(rng: Generator, draw: Draw) -> Iterator[Sample]:
