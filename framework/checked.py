@@ -51,7 +51,7 @@ Inner = Annotated[float, Where("a number between 0 and 1", lambda x: 0 < x < 1)]
 Share = Annotated[float, Where("a number from 0 to 1", lambda x: 0 <= x <= 1)]
 
 
-SOME = Where("one or more of them", len)  # for sequences
+SOME = Where("one or more of them", lambda items: len(items) > 0)  # for sequences
 #: One axis, or several.
 Axes = int | Annotated[Sequence[int], SOME]
 #: What callbacks say: nothing, something, everything.
@@ -136,10 +136,12 @@ def _sequence(origin: Any, items: tuple[Any, ...]) -> Kind:
     many = {"an integer": "integers", "a number": "numbers", "a string": "strings"}
     of = many.get(kind.expected, f"which each is {kind.expected}")
     make = tuple if origin is tuple else list
-    others = (set, frozenset) if origin is collections.abc.Collection else ()
+    accepted: Any = (list, tuple, range, np.ndarray)
+    if origin is collections.abc.Collection:
+        accepted += (set, frozenset)
 
     def read(value: Any) -> Any:
-        if not isinstance(value, (list, tuple, range, np.ndarray, *others)):
+        if not isinstance(value, accepted):
             raise ValueError
         if length is not None and len(value) != length:
             raise ValueError

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
-def owned(thing: Any, kind: type[T]) -> list[T]:
+def owned(thing: Any, kind: Any) -> list[Any]:
     """What is of a kind among the attributes of an object and in their lists and dicts, once each.
 
     Nothing has to be declared, and what is appended to a list counts from that moment.
     """
-    found: dict[int, T] = {}
+    found: dict[int, Any] = {}
     collect(vars(thing), {kind: found})
     return list(found.values())
 

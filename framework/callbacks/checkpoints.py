@@ -6,6 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class _Saver(Callback, ABC):
                 f"{type(self).__name__} needs save_freq='epoch' or a number of batches, received "
                 f"{save_freq!r}."
             )
-        self.save_freq = save_freq
+        self.save_freq: Any = save_freq
         if save_freq == "epoch" and type(self).on_train_batch_end is _Saver.on_train_batch_end:
             # Nobody looks on between batches then, and training is faster.
             vars(self)["on_train_batch_end"] = nothing

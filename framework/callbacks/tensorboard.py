@@ -64,7 +64,7 @@ class TensorBoard(Callback):
         self.write_graph = write_graph
         self.write_images = write_images
         self.write_steps_per_second = write_steps_per_second
-        self.update_freq = 1 if update_freq == "batch" else update_freq
+        self.update_freq: Any = 1 if update_freq == "batch" else update_freq
         if isinstance(self.update_freq, str) and self.update_freq != "epoch":
             raise ValueError(
                 "TensorBoard: update_freq must be 'epoch', 'batch' or a number of batches, "

@@ -93,4 +93,4 @@ class RMSNormalization(Scaled):
 
 
 def _listed(axis: Axes) -> list[int]:
-    return axis if isinstance(axis, list) else [axis]
+    return [axis] if isinstance(axis, int) else list(axis)

@@ -77,7 +77,7 @@ class Normalization(Elementwise):
         if axis is None:
             self.axis: tuple[int, ...] = ()
         else:
-            self.axis = tuple(axis) if isinstance(axis, (tuple, list)) else (int(axis),)
+            self.axis = (axis,) if isinstance(axis, int) else tuple(axis)
         self.given = None if mean is None else (_numbers(mean), _numbers(variance))
         if variance is not None and np.min(variance) < 0:
             raise ValueError(f"{self._where}: a variance is not negative, received {variance!r}.")

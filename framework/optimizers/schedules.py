@@ -103,12 +103,12 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_steps = warmup_steps
 
     def __call__(self, step: int) -> float:
-        top = self.initial_learning_rate
+        top, done = self.initial_learning_rate, float(step)
         if self.warmup_target is not None:
             if step < self.warmup_steps:
                 return top + (self.warmup_target - top) * step / self.warmup_steps
-            step, top = step - self.warmup_steps, self.warmup_target
-        cosine = (1 + math.cos(math.pi * min(step / self.decay_steps, 1.0))) / 2
+            done, top = step - self.warmup_steps, self.warmup_target
+        cosine = (1 + math.cos(math.pi * min(done / self.decay_steps, 1.0))) / 2
         return top * ((1 - self.alpha) * cosine + self.alpha)
 
 
