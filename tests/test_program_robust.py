@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -164,6 +167,61 @@ def test_normalisation_of_one_sample_stays_in_its_buffers() -> None:
         step.program.check_canaries()
         assert np.isfinite(loss) and np.isfinite(predictions).all()
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+_TRAINS = """
+import hashlib
+import numpy as np
+import gradtape as gt
+
+def trained():
+    L = gt.layers
+    gt.utils.set_random_seed(1)
+    layers = [
+        L.Conv2D(16, 3, padding="same", activation="relu", kernel_regularizer="l2"),
+        L.Conv2D(16, 3, padding="same"),  # by Winograd's form
+        L.BatchNormalization(), L.PReLU(shared_axes=(1, 2)), L.MaxPooling2D(2),
+        L.DepthwiseConv2D((1, 7), padding="same"), L.LayerNormalization(),
+        L.Conv2D(26, 2, strides=2), L.Dropout(0.3, seed=2), L.Flatten(),
+        L.Dense(29, activation="tanh"), L.Dense(3, activation="softmax"),
+    ]
+    model = gt.Sequential([gt.Input((11, 13, 3)), *layers])
+    optimizer = gt.optimizers.Adam(0.01, global_clipnorm=0.5)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 11, 13, 3)).astype("float32"), rng.integers(0, 3, 300)
+    digest = hashlib.sha256()
+    for batch in (300, 77, 5):
+        digest.update(np.float64(model.train_on_batch(x[:batch], y[:batch])).tobytes())
+        assert model._native.reason is None
+    found = [*model.get_weights(), model.predict(x, verbose=0)]
+    digest.update(b"".join(w.tobytes() for w in found))
+    return digest.hexdigest()
+"""
+
+
+def test_results_are_the_same_bits_for_any_cores_threads_and_width_of_vectors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names: dict[str, Any] = {}
+    exec(_TRAINS, names)
+    found = {}
+    for cores in (1, 2, 3, 4, 8, 16):
+        monkeypatch.setattr(program.threads, "cores", lambda cores=cores: cores)
+        found[f"{cores} cores"] = names["trained"]()
+    for threads in ("1", "3", "16"):
+        monkeypatch.setenv("GRADTAPE_THREADS", threads)
+        found[f"{threads} threads"] = names["trained"]()
+    done = subprocess.run(
+        [sys.executable, "-c", f"{_TRAINS}\nprint(trained())"],
+        env={**os.environ, "GRADTAPE_VECTOR_BITS": "512"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found["512 bits"] = done.stdout.strip()
+    assert len(set(found.values())) == 1, found
 
 
 def test_a_model_is_used_by_several_threads_as_by_one() -> None:

@@ -280,18 +280,21 @@ z = np.empty_like(out)
 kernels.pointwise.tanh([z.ctypes.data, out.ctypes.data, out.size])
 assert abs(w.T @ x - out).max() < 1e-5, abs(w.T @ x - out).max()
 assert abs(np.tanh(out) - z).max() < 1e-6
-print(SHARD)
+print(SHARD, out.tobytes().hex())
 """
 
 
-@pytest.mark.parametrize("bits", ["128", "256", "512"])
-def test_every_width_works_on_every_host(bits: str, tmp_path: object) -> None:
-    got = _in_another_process(_DENSE, GRADTAPE_VECTOR_BITS=bits, NUMBA_CACHE_DIR=str(tmp_path))
-    assert got == str(int(bits) // 16)
+def test_every_width_works_on_every_host_with_the_same_bits(tmp_path: object) -> None:
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    found = {
+        _in_another_process(_DENSE, GRADTAPE_VECTOR_BITS=bits, **environment)
+        for bits in ("128", "256", "512")
+    }
+    assert len(found) == 1 and found.pop().startswith("16 ")
 
 
 def test_everything_works_slowly_without_compilation() -> None:
-    assert _in_another_process(_DENSE, NUMBA_DISABLE_JIT="1") == str(SHARD)
+    assert _in_another_process(_DENSE, NUMBA_DISABLE_JIT="1").startswith(f"{SHARD} ")
 
 
 def test_a_kernel_is_named_and_compiled_once() -> None:

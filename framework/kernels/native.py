@@ -234,12 +234,17 @@ def run(program: np.ndarray) -> None:
     _run((program.ctypes.data, program.size))
 
 
-def rows_of_tiles(channels: int) -> list[tuple[int, int]]:
+def rows_of_tiles(channels: int, most: int = simd.TILE_ROWS) -> list[tuple[int, int]]:
     """How to cover so many channels with tiles: pairs (rows of a tile, number of such tiles).
 
     As few tiles as possible, and as even as possible.
+
+    Args:
+        channels: rows to cover.
+        most: rows of a tile at most; where that decides about the order of a sum, it must not be
+            what suits the machine.
     """
-    tiles = -(-channels // simd.TILE_ROWS)
+    tiles = -(-channels // most)
     rows, larger = divmod(channels, tiles)
     parts = [(rows + 1, larger), (rows, tiles - larger)]
     return [(r, n) for r, n in parts if n]

@@ -1,14 +1,16 @@
 """Explicit vectors for kernels: what the auto-vectoriser would have to guess is written down.
 
-A `vector` is `LANES` float32 in one register; a `mask` holds a truth value per lane; a *tile* is
-``rows x 2`` vectors of accumulators that stay in registers. They exist only inside kernels, where
-memory is named by its address (an int64, in bytes) and an offset in elements:
+A `vector` is `LANES` float32; a `mask` holds a truth value per lane; a *tile* is a number of wide
+vectors of accumulators that stay in registers. They exist only inside kernels, where memory is
+named by its address (an int64, in bytes) and an offset in elements:
 
     y = fma(load(x, i), load(x, i + LANES), broadcast(2.0))
     store(out, i, y)
 
-`LANES` follows the host: 16 (AVX-512), 8 (AVX) or 4 (SSE, NEON, and what LLVM makes of it on a
-machine without vectors). ``GRADTAPE_VECTOR_BITS=128`` and the like override it.
+How many lanes there are, and how many images a kernel works on, is the same on every machine, and
+so is the order of every sum: LLVM makes of a vector as many registers as it takes. What differs is
+only how many rows a tile has, which no sum depends on. ``GRADTAPE_VECTOR_BITS=128`` and the like
+let tiles be those of another machine.
 
 Under ``NUMBA_DISABLE_JIT=1`` each operation is its NumPy twin below, on an array of lanes.
 """
@@ -30,29 +32,33 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 
-def _vector_bits() -> tuple[int, int]:
-    """Bits of a vector register, and how many of them the host has."""
+def _tile_rows() -> int:
+    """As many rows of `SHARD` float32 as fill three quarters of the registers of the host."""
     features = llvm.get_host_cpu_features()
     widest = 512 if features.get("avx512f") else 256 if features.get("avx") else 128
-    arm = llvm.get_default_triple().startswith(("aarch64", "arm64"))
     bits = int(os.environ.get("GRADTAPE_VECTOR_BITS", widest))
     if bits not in (128, 256, 512):
         raise ValueError(f"GRADTAPE_VECTOR_BITS must be 128, 256 or 512, received {bits}.")
-    return bits, 32 if features.get("avx512f") or arm else 16
+    arm = llvm.get_default_triple().startswith(("aarch64", "arm64"))
+    registers = 32 if bits == 512 or arm else 16
+    return min(12, registers * bits // (32 * SHARD) * 3 // 4)
 
 
-BITS, REGISTERS = _vector_bits()
 #: float32 in one vector.
-LANES = BITS // 32
-#: Images that a kernel works on at once, the innermost axis: the two columns of a tile.
+LANES = 8
+#: Images that a kernel works on at once, the innermost axis: two vectors.
 SHARD = 2 * LANES
-#: Most rows of a tile: its accumulators, two vectors and a broadcast fill the registers.
-TILE_ROWS = 12 if REGISTERS == 32 else 6
+#: Most rows of a tile: its accumulators, a row and a broadcast fill the registers.
+TILE_ROWS = _tile_rows()
+#: The same where the order of a sum depends on it.
+FIXED_ROWS = 6
 
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
 _FLOATS = ir.VectorType(_F32, LANES)
 _INTS = ir.VectorType(_I32, LANES)
 _BITS = ir.VectorType(ir.IntType(1), LANES)
+#: The lanes of a shard.
+WIDE = ir.VectorType(_F32, SHARD)
 
 
 class _Opaque(types.Type):
@@ -63,11 +69,11 @@ class _Opaque(types.Type):
 
 
 class TileType(types.Type):
-    """``rows x 2`` vectors."""
+    """So many wide vectors."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
-        super().__init__(name=f"tile{rows}x2x{LANES}")
+        super().__init__(name=f"tile{rows}x{SHARD}")
 
 
 class _VectorType(_Opaque):
@@ -98,7 +104,7 @@ def _model(kind: type, layout: Callable[[Any], ir.Type]) -> None:
 _model(_VectorType, lambda _: _FLOATS)
 _model(_IntsType, lambda _: _INTS)
 _model(_MaskType, lambda _: _BITS)
-_model(TileType, lambda t: ir.ArrayType(_FLOATS, 2 * t.rows))
+_model(TileType, lambda t: ir.ArrayType(WIDE, t.rows))
 
 
 def operation(arity: int, twin: Callable[..., Any]) -> Callable[[Callable[..., Any]], Any]:
@@ -183,45 +189,45 @@ store_scalar = plain(
 )
 
 
-def _first_lanes(b: Any, count: Any) -> Any:
+def _first_lanes(b: Any, count: Any, lanes: int = LANES) -> Any:
     """Truth in the lanes below count."""
-    numbers = ir.Constant(_INTS, list(range(LANES)))
-    return b.icmp_signed("<", numbers, _splat(b, b.trunc(count, _I32), _INTS))
+    kind = ir.VectorType(_I32, lanes)
+    return b.icmp_signed(
+        "<", ir.Constant(kind, list(range(lanes))), _splat(b, b.trunc(count, _I32), kind)
+    )
 
 
-def _masked(b: Any, name: str, returns: Any, arguments: list[Any], values: list[Any]) -> Any:
-    kind = ir.FunctionType(returns, arguments)
-    function = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.{name}.v{LANES}f32.p0")
+def _masked(b: Any, name: str, lanes: int, returns: Any, values: list[Any]) -> Any:
+    kind = ir.FunctionType(returns, [v.type for v in values])
+    function = cgutils.get_or_insert_function(b.module, kind, f"llvm.masked.{name}.v{lanes}f32.p0")
     return b.call(function, values)
 
 
-def _load_first(b: Any, p: Any, i: Any, count: Any) -> Any:
-    pointer = _pointer(b, p, i, _FLOATS)
-    values = [
-        pointer,
-        ir.Constant(_I32, 4),
-        _first_lanes(b, count),
-        ir.Constant(_FLOATS, [0.0] * LANES),
-    ]
-    return _masked(b, "load", _FLOATS, [pointer.type, _I32, _BITS, _FLOATS], values)
+def _load_first(b: Any, p: Any, i: Any, count: Any, lanes: int = LANES) -> Any:
+    kind = ir.VectorType(_F32, lanes)
+    zeros = ir.Constant(kind, [0.0] * lanes)
+    mask_of_lanes = _first_lanes(b, count, lanes)
+    values = [_pointer(b, p, i, kind), ir.Constant(_I32, 4), mask_of_lanes, zeros]
+    return _masked(b, "load", lanes, kind, values)
 
 
-def _store_first(b: Any, p: Any, i: Any, count: Any, v: Any) -> None:
-    pointer = _pointer(b, p, i, _FLOATS)
-    values = [v, pointer, ir.Constant(_I32, 4), _first_lanes(b, count)]
-    _masked(b, "store", ir.VoidType(), [_FLOATS, pointer.type, _I32, _BITS], values)
+def _store_first(b: Any, p: Any, i: Any, count: Any, v: Any, lanes: int = LANES) -> None:
+    kind = ir.VectorType(_F32, lanes)
+    mask_of_lanes = _first_lanes(b, count, lanes)
+    values = [v, _pointer(b, p, i, kind), ir.Constant(_I32, 4), mask_of_lanes]
+    _masked(b, "store", lanes, ir.VoidType(), values)
 
 
-def _load_first_twin(p: int, i: int, count: int) -> np.ndarray:
-    out = np.zeros(LANES, np.float32)
-    count = min(max(count, 0), LANES)
+def _load_first_twin(p: int, i: int, count: int, lanes: int = LANES) -> np.ndarray:
+    out = np.zeros(lanes, np.float32)
+    count = min(max(count, 0), lanes)
     if count:
         out[:count] = _peek(p + 4 * i, count, np.float32)
     return out
 
 
 def _store_first_twin(p: int, i: int, count: int, v: np.ndarray) -> None:
-    count = min(max(count, 0), LANES)
+    count = min(max(count, 0), len(v))
     if count:
         _poke(p, i, v[:count])
 
@@ -254,7 +260,8 @@ lanes_below = plain(
 def _splat(b: Any, scalar: Any, kind: ir.VectorType) -> Any:
     undefined = ir.Constant(kind, ir.Undefined)
     first = b.insert_element(undefined, scalar, ir.Constant(_I32, 0))
-    return b.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
+    same = ir.Constant(ir.VectorType(_I32, kind.count), [0] * kind.count)
+    return b.shuffle_vector(first, undefined, same)
 
 
 def _llvm(b: Any, name: str, result: ir.Type, *values: Any) -> Any:
@@ -266,7 +273,7 @@ def _llvm(b: Any, name: str, result: ir.Type, *values: Any) -> Any:
 
 def _fused(b: Any, x: Any, y: Any, z: Any) -> Any:
     """x y + z, in one rounding where the machine has it."""
-    return _llvm(b, f"fmuladd.v{LANES}f32", _FLOATS, x, y, z)
+    return _llvm(b, f"fmuladd.v{x.type.count}f32", x.type, x, y, z)
 
 
 def _fused_twin(x: Any, y: Any, z: Any) -> np.ndarray:

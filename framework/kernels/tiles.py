@@ -1,9 +1,11 @@
-"""Tiles: ``rows x 2`` vectors of accumulators, the inside of every product kernel.
+"""Tiles: `rows` wide vectors of accumulators, the inside of every product kernel.
 
 A tile stays in registers while a loop adds products to it, so that each number that is loaded is
-used many times. `rows` is a number known when the kernel is compiled, at most `TILE_ROWS`.
+used many times. `rows` is a number known when the kernel is compiled, at most `TILE_ROWS`. A wide
+vector holds the numbers of a whole shard; LLVM makes of it what the machine has: one register, two
+or four. No sum goes across lanes before the end, so the results are the same bits on every machine.
 
-A tile is a Python list of ``2 rows`` arrays where nothing is compiled.
+A tile is a Python list of arrays where nothing is compiled.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from .simd import LANES, SHARD, TileType, operation
 
 _i64 = types.int64
 _Tile = Any
+_WIDE = simd.WIDE
+_ZEROS = ir.Constant(_WIDE, [0.0] * SHARD)
 
 
-def _each(b: Any, rows: int, make: Callable[[int, int], Any]) -> Any:
-    """The tile whose vectors are ``make(row, column)``."""
-    tile = ir.Constant(ir.ArrayType(simd._FLOATS, 2 * rows), ir.Undefined)
+def _each(b: Any, rows: int, make: Callable[[int], Any]) -> Any:
+    """The tile whose rows are ``make(k)``."""
+    tile = ir.Constant(ir.ArrayType(_WIDE, rows), ir.Undefined)
     for k in range(rows):
-        for c in range(2):
-            tile = b.insert_value(tile, make(k, c), 2 * k + c)
+        tile = b.insert_value(tile, make(k), k)
     return tile
 
 
@@ -36,12 +39,8 @@ def _at(b: Any, offset: Any, stride: Any, k: int) -> Any:
     return b.add(offset, b.mul(stride, ir.Constant(simd._I64, k))) if k else offset
 
 
-def _load(b: Any, p: Any, i: Any) -> Any:
-    return simd._unaligned(b.load(simd._pointer(b, p, i, simd._FLOATS)))
-
-
-def _store(b: Any, p: Any, i: Any, v: Any) -> None:
-    simd._unaligned(b.store(v, simd._pointer(b, p, i, simd._FLOATS)))
+def _load(b: Any, p: Any, i: Any, kind: ir.Type = _WIDE) -> Any:
+    return simd._unaligned(b.load(simd._pointer(b, p, i, kind)))
 
 
 def _plus(b: Any, i: Any, n: int) -> Any:
@@ -49,7 +48,18 @@ def _plus(b: Any, i: Any, n: int) -> Any:
 
 
 def _splat_at(b: Any, p: Any, i: Any) -> Any:
-    return simd._splat(b, b.load(simd._pointer(b, p, i, simd._F32)), simd._FLOATS)
+    return simd._splat(b, b.load(simd._pointer(b, p, i, simd._F32)), _WIDE)
+
+
+def _lanes(b: Any, x: Any, y: Any, lanes: list[int]) -> Any:
+    """These lanes of two vectors, counted on from the first to the second."""
+    return b.shuffle_vector(x, y, ir.Constant(ir.VectorType(simd._I32, len(lanes)), lanes))
+
+
+def _halves(b: Any, wide: Any) -> tuple[Any, Any]:
+    """The lower and the upper `LANES` of a wide vector."""
+    low, high = list(range(LANES)), list(range(LANES, 2 * LANES))
+    return _lanes(b, wide, wide, low), _lanes(b, wide, wide, high)
 
 
 def _made(arity: int, build: Callable[..., Any], twin: Any) -> Any:
@@ -82,126 +92,110 @@ def _on_tile(arity: int, returns_tile: bool, build: Callable[..., Any], twin: An
 # Making, reading and writing
 
 
-def _zero(b: Any, rows: int) -> Any:
-    return _each(b, rows, lambda k, c: ir.Constant(simd._FLOATS, [0.0] * LANES))
-
-
 def _splats(b: Any, rows: int, p: Any, i: Any, stride: Any) -> Any:
-    wide = [_splat_at(b, p, _at(b, i, stride, k)) for k in range(rows)]
-    return _each(b, rows, lambda k, c: wide[k])
+    return _each(b, rows, lambda k: _splat_at(b, p, _at(b, i, stride, k)))
 
 
 def _read(b: Any, rows: int, p: Any, i: Any, stride: Any) -> Any:
-    return _each(b, rows, lambda k, c: _load(b, p, _plus(b, _at(b, i, stride, k), c * LANES)))
+    return _each(b, rows, lambda k: _load(b, p, _at(b, i, stride, k)))
 
 
 def _write(b: Any, rows: int, tile: Any, p: Any, i: Any, stride: Any) -> None:
     for k in range(rows):
-        for c in range(2):
-            _store(
-                b, p, _plus(b, _at(b, i, stride, k), c * LANES), b.extract_value(tile, 2 * k + c)
-            )
-
-
-def _left(b: Any, count: Any, c: int) -> Any:
-    """How many of the lanes of column c lie below count."""
-    return b.sub(count, ir.Constant(simd._I64, c * LANES))
+        pointer = simd._pointer(b, p, _at(b, i, stride, k), _WIDE)
+        simd._unaligned(b.store(b.extract_value(tile, k), pointer))
 
 
 def _read_first(b: Any, rows: int, p: Any, i: Any, stride: Any, count: Any) -> Any:
     return _each(
-        b,
-        rows,
-        lambda k, c: simd._load_first(
-            b, p, _plus(b, _at(b, i, stride, k), c * LANES), _left(b, count, c)
-        ),
+        b, rows, lambda k: simd._load_first(b, p, _at(b, i, stride, k), count, lanes=SHARD)
     )
 
 
 def _write_first(b: Any, rows: int, tile: Any, p: Any, i: Any, stride: Any, count: Any) -> None:
     for k in range(rows):
-        for c in range(2):
-            at = _plus(b, _at(b, i, stride, k), c * LANES)
-            simd._store_first(b, p, at, _left(b, count, c), b.extract_value(tile, 2 * k + c))
+        at = _at(b, i, stride, k)
+        simd._store_first(b, p, at, count, b.extract_value(tile, k), lanes=SHARD)
 
 
-def _twin_rows(rows: int, make: Callable[[int, int], np.ndarray]) -> _Tile:
-    return [make(k, c) for k in range(rows) for c in range(2)]
+def _wide(p: int, i: int) -> np.ndarray:
+    return simd._peek(p + 4 * i, SHARD, np.float32).copy()
 
 
 #: ``tile_zero(rows)``.
-tile_zero = _made(0, _zero, lambda rows: _twin_rows(rows, lambda k, c: np.zeros(LANES, np.float32)))
+tile_zero = _made(
+    0,
+    lambda b, rows: _each(b, rows, lambda k: _ZEROS),
+    lambda rows: [np.zeros(SHARD, np.float32) for _ in range(rows)],
+)
 #: ``tile_splat(rows, p, i, stride)``: row k is ``p[i + k stride]`` in every lane (a bias).
 tile_splat = _made(
     3,
     _splats,
-    lambda rows, p, i, stride: _twin_rows(
-        rows, lambda k, c: simd.broadcast(simd.load_scalar(p, i + k * stride))
-    ),
+    lambda rows, p, i, stride: [
+        np.full(SHARD, simd.load_scalar(p, i + k * stride)) for k in range(rows)
+    ],
 )
-#: ``tile_load(rows, p, i, stride)``: row k from ``p[i + k stride:]``, 2 LANES long.
+#: ``tile_load(rows, p, i, stride)``: row k from ``p[i + k stride:]``, SHARD long.
 tile_load = _made(
-    3,
-    _read,
-    lambda rows, p, i, stride: _twin_rows(
-        rows, lambda k, c: simd.load(p, i + k * stride + c * LANES)
-    ),
+    3, _read, lambda rows, p, i, stride: [_wide(p, i + k * stride) for k in range(rows)]
 )
-#: ``tile_load_first(rows, p, i, stride, count)``: the first `count` of the 2 LANES; zeros beyond.
+#: ``tile_load_first(rows, p, i, stride, count)``: the first `count` of the SHARD; zeros beyond.
 tile_load_first = _made(
     4,
     _read_first,
-    lambda rows, p, i, stride, count: _twin_rows(
-        rows, lambda k, c: simd.load_first(p, i + k * stride + c * LANES, count - c * LANES)
-    ),
+    lambda rows, p, i, stride, count: [
+        simd._load_first_twin(p, i + k * stride, count, SHARD) for k in range(rows)
+    ],
 )
 
 
 def _write_twin(tile: _Tile, p: int, i: int, stride: int) -> None:
-    for n, v in enumerate(tile):
-        simd.store(p, i + n // 2 * stride + n % 2 * LANES, v)
+    for k, v in enumerate(tile):
+        simd._poke(p, i + k * stride, v)
 
 
 def _write_first_twin(tile: _Tile, p: int, i: int, stride: int, count: int) -> None:
-    for n, v in enumerate(tile):
-        simd.store_first(p, i + n // 2 * stride + n % 2 * LANES, count - n % 2 * LANES, v)
+    for k, v in enumerate(tile):
+        simd._store_first_twin(p, i + k * stride, count, v)
 
 
 #: ``tile_store(tile, p, i, stride)``: row k to ``p[i + k stride:]``.
 tile_store = _on_tile(3, False, _write, _write_twin)
-#: ``tile_store_first(tile, p, i, stride, count)``: the first `count` of the 2 LANES.
+#: ``tile_store_first(tile, p, i, stride, count)``: the first `count` of the SHARD.
 tile_store_first = _on_tile(4, False, _write_first, _write_first_twin)
 
 
 def _relu(b: Any, rows: int, tile: Any) -> Any:
-    zero = ir.Constant(simd._FLOATS, [0.0] * LANES)
-    return _each(b, rows, lambda k, c: simd._pick(b, ">", b.extract_value(tile, 2 * k + c), zero))
+    return _each(b, rows, lambda k: simd._pick(b, ">", b.extract_value(tile, k), _ZEROS))
 
 
 #: max(tile, 0); NaN stays.
 tile_relu = _on_tile(
-    0, True, _relu, lambda tile: [simd.maximum(v, np.zeros(LANES, np.float32)) for v in tile]
+    0, True, _relu, lambda tile: [simd.maximum(v, np.zeros(SHARD, np.float32)) for v in tile]
 )
 
 
 # Products
 
 
+def _added(b: Any, tile: Any, k: int, x: Any, y: Any) -> Any:
+    """The tile with ``x y`` added to row k."""
+    return b.insert_value(tile, simd._fused(b, x, y, b.extract_value(tile, k)), k)
+
+
 def _product(b: Any, rows: int, tile: Any, w: Any, i: Any, stride: Any, x: Any, j: Any) -> Any:
-    columns = [_load(b, x, _plus(b, j, c * LANES)) for c in range(2)]
+    columns = _load(b, x, j)
     for k in range(rows):
-        wide = _splat_at(b, w, _at(b, i, stride, k))
-        for c in range(2):
-            new = simd._fused(b, wide, columns[c], b.extract_value(tile, 2 * k + c))
-            tile = b.insert_value(tile, new, 2 * k + c)
+        tile = _added(b, tile, k, _splat_at(b, w, _at(b, i, stride, k)), columns)
     return tile
 
 
 def _product_twin(tile: _Tile, w: int, i: int, stride: int, x: int, j: int) -> _Tile:
-    columns = [simd.load(x, j), simd.load(x, j + LANES)]
+    columns = _wide(x, j)
     return [
-        simd.fma(simd.broadcast(simd.load_scalar(w, i + n // 2 * stride)), columns[n % 2], v)
-        for n, v in enumerate(tile)
+        simd._fused_twin(simd.load_scalar(w, i + k * stride), columns, v)
+        for k, v in enumerate(tile)
     ]
 
 
@@ -211,29 +205,29 @@ tile_fma = _on_tile(5, True, _product, _product_twin)
 
 
 def _outer(b: Any, rows: int, tile: Any, x: Any, i: Any, y: Any, j: Any, stride: Any) -> Any:
+    once, both = list(range(LANES)), list(range(2 * LANES))
     for half in (0, LANES):
-        columns = [_load(b, y, _plus(b, _at(b, j, stride, c), half)) for c in range(2)]
+        y_0, y_1 = (_load(b, y, _plus(b, _at(b, j, stride, c), half), simd._FLOATS) for c in (0, 1))
+        columns = _lanes(b, y_0, y_1, both)
         for k in range(rows):
-            row = _load(b, x, _plus(b, i, k * SHARD + half))
-            for c in range(2):
-                new = simd._fused(b, row, columns[c], b.extract_value(tile, 2 * k + c))
-                tile = b.insert_value(tile, new, 2 * k + c)
+            row = _load(b, x, _plus(b, i, k * SHARD + half), simd._FLOATS)
+            tile = _added(b, tile, k, _lanes(b, row, row, once + once), columns)
     return tile
 
 
 def _outer_twin(tile: _Tile, x: int, i: int, y: int, j: int, stride: int) -> _Tile:
     for half in (0, LANES):
+        columns = np.concatenate([simd.load(y, j + c * stride + half) for c in (0, 1)])
         tile = [
-            simd.fma(
-                simd.load(x, i + n // 2 * SHARD + half), simd.load(y, j + n % 2 * stride + half), v
-            )
-            for n, v in enumerate(tile)
+            simd._fused_twin(np.tile(simd.load(x, i + k * SHARD + half), 2), columns, v)
+            for k, v in enumerate(tile)
         ]
     return tile
 
 
-#: ``tile_outer(tile, x, i, y, j, stride)``: entry (k, c) gains
-#: ``x[i + k SHARD:] y[j + c stride:]``, image by image; the inside of a product summed over images.
+#: ``tile_outer(tile, x, i, y, j, stride)``: the lower half of row k gains
+#: ``x[i + k SHARD:] y[j:]``, the upper one ``x[i + k SHARD:] y[j + stride:]``, one half of the
+#: images after the other; the inside of a product summed over images.
 tile_outer = _on_tile(5, True, _outer, _outer_twin)
 
 
@@ -243,19 +237,20 @@ def _totals(b: Any, rows: int, tile: Any, p: Any, i: Any, stride: Any, columns: 
         with b.if_then(wanted):
             for k in range(rows):
                 pointer = simd._pointer(b, p, _plus(b, _at(b, i, stride, k), c), simd._F32)
-                sum_of_lanes = simd._total(b, b.extract_value(tile, 2 * k + c))
+                sum_of_lanes = simd._total(b, _halves(b, b.extract_value(tile, k))[c])
                 b.store(b.fadd(b.load(pointer), sum_of_lanes), pointer)
 
 
 def _totals_twin(tile: _Tile, p: int, i: int, stride: int, columns: int) -> None:
-    for n, v in enumerate(tile):
-        if n % 2 < columns:
-            at = i + n // 2 * stride + n % 2
-            simd.store_scalar(p, at, simd.load_scalar(p, at) + simd.total(v))
+    for k, v in enumerate(tile):
+        for c in range(min(columns, 2)):
+            at = i + k * stride + c
+            sum_of_lanes = simd.total(v[c * LANES : (c + 1) * LANES])
+            simd.store_scalar(p, at, simd.load_scalar(p, at) + sum_of_lanes)
 
 
-#: ``tile_totals(tile, p, i, stride, columns)``: add the lanes of entry (k, c) to
-#: ``p[i + k stride + c]``, for the first 1 or 2 columns.
+#: ``tile_totals(tile, p, i, stride, columns)``: add the lanes of the lower half of row k to
+#: ``p[i + k stride]``, and with 2 columns those of the upper one to the place after it.
 tile_totals = _on_tile(4, False, _totals, _totals_twin)
 
 
@@ -263,22 +258,15 @@ tile_totals = _on_tile(4, False, _totals, _totals_twin)
 
 
 def _taps(b: Any, rows: int, tile: Any, x: Any, i: Any, stride: Any, y: Any, j: Any) -> Any:
-    columns = [_load(b, y, _plus(b, j, c * LANES)) for c in range(2)]
+    columns = _load(b, y, j)
     for k in range(rows):
-        for c in range(2):
-            row = _load(b, x, _plus(b, _at(b, i, stride, k), c * LANES))
-            new = simd._fused(b, row, columns[c], b.extract_value(tile, 2 * k + c))
-            tile = b.insert_value(tile, new, 2 * k + c)
+        tile = _added(b, tile, k, _load(b, x, _at(b, i, stride, k)), columns)
     return tile
 
 
 def _taps_twin(tile: _Tile, x: int, i: int, stride: int, y: int, j: int) -> _Tile:
-    return [
-        simd.fma(
-            simd.load(x, i + n // 2 * stride + n % 2 * LANES), simd.load(y, j + n % 2 * LANES), v
-        )
-        for n, v in enumerate(tile)
-    ]
+    columns = _wide(y, j)
+    return [simd._fused_twin(_wide(x, i + k * stride), columns, v) for k, v in enumerate(tile)]
 
 
 #: ``tile_taps(tile, x, i, stride, y, j)``: row k gains ``x[i + k stride:] y[j:]``, image by image;
@@ -289,14 +277,14 @@ tile_taps = _on_tile(5, True, _taps, _taps_twin)
 def _sums(b: Any, rows: int, tile: Any, p: Any, i: Any, stride: Any) -> None:
     for k in range(rows):
         pointer = simd._pointer(b, p, _at(b, i, stride, k), simd._F32)
-        both = b.fadd(b.extract_value(tile, 2 * k), b.extract_value(tile, 2 * k + 1))
+        both = b.fadd(*_halves(b, b.extract_value(tile, k)))
         b.store(b.fadd(b.load(pointer), simd._total(b, both)), pointer)
 
 
 def _sums_twin(tile: _Tile, p: int, i: int, stride: int) -> None:
-    for k in range(len(tile) // 2):
+    for k, v in enumerate(tile):
         at = i + k * stride
-        both = simd.total(tile[2 * k] + tile[2 * k + 1])
+        both = simd.total(v[:LANES] + v[LANES:])
         simd.store_scalar(p, at, simd.load_scalar(p, at) + both)
 
 

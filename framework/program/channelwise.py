@@ -6,7 +6,7 @@ import math
 
 from ..kernels import channelwise
 from ..kernels.native import rows_of_tiles
-from ..kernels.simd import SHARD
+from ..kernels.simd import FIXED_ROWS, SHARD
 from .build import Buffer
 from .convolving import phases
 from .graph import Node
@@ -68,7 +68,7 @@ class Depthwise(OpLowering):
         slot = low.slot_of(kernel)
         if slot is not None:
             tap = 0
-            for rows, blocks in rows_of_tiles(n["taps_w"]):
+            for rows, blocks in rows_of_tiles(n["taps_w"], most=FIXED_ROWS):
                 for _ in range(blocks):
                     given = {**n, "out": slot, "x": x, "g": g, "tap": tap}
                     numbers = (given[name] for name in channelwise.KERNEL_GRADIENT)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..kernels import products
 from ..kernels.native import rows_of_tiles
-from ..kernels.simd import SHARD, TILE_ROWS
+from ..kernels.simd import FIXED_ROWS, SHARD
 from . import winograd
 from .build import Buffer, Ref
 from .graph import Node
@@ -231,7 +231,7 @@ class Convolution:
         _, out_height, out_width = self.pixels
         merged = self.groups == 1 and not any(self.padding[2]) and self.apart[2] == 1
         matrix = self.taps[2] * c if merged else c
-        pixels = CACHED // (SHARD * min(c, TILE_ROWS))
+        pixels = CACHED // (SHARD * min(c, FIXED_ROWS))  # each chunk is summed by itself
         chunk = max(1, pixels // out_width)
         last_x = ((height * width - 1) * self.channels + c) * SHARD
         last_g = ((out_height * out_width - 1) * self.filters + f) * SHARD

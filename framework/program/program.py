@@ -14,9 +14,9 @@ from . import memory, threads
 from .build import ALIGN, COUNT, Buffer, Build, Instruction, Ref
 
 Array = np.ndarray
-#: Most groups of shards, and so most threads that have something to do. More threads than cores do
-#: not pay, and every group costs a copy of the gradients.
-GROUPS = max(4, threads.cores())
+#: Most groups of shards, and so most threads that have something to do. The order of sums depends
+#: on it, so it is the same on every machine.
+GROUPS = 16
 
 
 def groups_of(batch: int) -> int:

@@ -28,7 +28,7 @@ from ..kernels import (
     winograd,
 )
 from ..kernels.native import Kernel
-from ..kernels.simd import TILE_ROWS
+from ..kernels.simd import FIXED_ROWS, TILE_ROWS
 from ..tensor import tensor
 
 _ROOMS = (
@@ -60,7 +60,7 @@ def usual_kernels() -> Iterator[Kernel]:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
     yield from updates.RULES.values()
     for made in _BY_ROWS:
-        for count in range(TILE_ROWS, 0, -1):
+        for count in range(max(TILE_ROWS, FIXED_ROWS), 0, -1):
             yield made(count)
     for made, sizes in _BY_SIZE:
         for size in sizes:
