@@ -14,14 +14,16 @@ from . import memory, threads
 from .build import ALIGN, COUNT, Buffer, Build, Instruction, Ref
 
 Array = np.ndarray
-#: Most groups of shards, and so most threads that have something to do. The order of sums depends
-#: on it, so it is the same on every machine.
-GROUPS = 16
+#: Groups of shards: as many as there are shards up to the first number, half as many from twice as
+#: many on, and no more than the second. The order of sums depends on it, so it follows from the
+#: batch alone; every group costs a copy of the gradients, and is work for a thread.
+SINGLE, GROUPS = 4, 16
 
 
 def groups_of(batch: int) -> int:
     """How many gradient slots a batch of this size needs."""
-    return min(-(-batch // SHARD), GROUPS)
+    shards = -(-batch // SHARD)
+    return min(shards, max(SINGLE, -(-shards // 2)), GROUPS)
 
 
 def pitch_of(slot: int, guard: int = 0) -> int:
