@@ -30,9 +30,9 @@ def _shortcut(x: Any, filters: int, strides: int, option: str, name: str) -> Any
         return x
     if option == "B":  # a projection
         return _conv(x, filters, 1, strides, f"{name}_projection", relu=False)
-    # Option A: every other pixel, and zeros (x - x) for the channels that are new.
+    # Option A: every other pixel, and zeros for the channels that are new.
     x = layers.MaxPooling2D(1, strides, name=f"{name}_subsample")(x)
-    zeros = layers.Subtract(name=f"{name}_zeros")([x, x])
+    zeros = layers.Rescaling(0.0, name=f"{name}_zeros")(x)
     return layers.Concatenate(name=f"{name}_identity")([x, zeros])
 
 
