@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from . import foreign
+from .allowance import allowance
 from .errors import FileError
 from .reading import opened_regular, plain_json, refuse_too_much
 from .writing import replacing
@@ -219,9 +220,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Archive]:
             file = zipfile.ZipFile(table)
         table.limit = None
         _refuse_foreign(name, b"", file.namelist())
-        with _explained(name):
-            archive = Archive(file, name, size)
-        yield archive
+        with allowance(size):
+            with _explained(name):
+                archive = Archive(file, name, size)
+            yield archive
 
 
 def _refuse_foreign(name: str, start: bytes, members: list[str]) -> None:

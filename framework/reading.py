@@ -7,11 +7,13 @@ import os
 import stat
 from typing import IO, Any
 
+from .allowance import spend
 from .errors import FileError
 
 #: Bytes of a text in JSON, and lists and dicts in it, and other values, and how deep it is nested.
-#: Two bytes can become a list or dict of 200, so what a text may cost is bounded by their number.
 TEXT, CONTAINERS, VALUES, DEPTH = 6 << 20, 50_000, 400_000, 100
+#: Bytes that Python needs for a list or dict, another value, and a character of a text.
+_CONTAINER, _VALUE, _CHARACTER = 200, 60, 4
 
 
 def opened_regular(path: str | os.PathLike[str]) -> IO[bytes]:
@@ -85,3 +87,5 @@ def refuse_too_much(content: bytes) -> None:
             f"it describes too much: {len(content):,} bytes with {containers:,} lists and dicts "
             f"and {values:,} values, where at most {TEXT:,}, {CONTAINERS:,} and {VALUES:,} are read"
         )
+    cost = _CONTAINER * containers + _VALUE * values + _CHARACTER * len(content)
+    spend(cost, "its description")

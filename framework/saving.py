@@ -17,6 +17,7 @@ import numpy as np
 from . import archive
 from .archive import Archive
 from .checked import checked
+from .errors import FileError
 from .exports import exporting
 from .layers.base import placeholder_weights
 from .serialization import (
@@ -54,6 +55,8 @@ get_registered_name, get_registered_object = registered_name, registered_object
 
 _VARIABLES, _OPTIMIZER = "variables/", "optimizer/"
 Path = str | os.PathLike[str]
+#: Weights that an error lists.
+_LISTED = 100
 
 
 def save_model(model: Any, filepath: Path, overwrite: bool = True) -> None:
@@ -93,7 +96,7 @@ def load_model(
     """
     with archive.opened(filepath) as file, custom_object_scope(custom_objects):
         if file.config.get("kind") != "model":
-            raise ValueError(
+            raise FileError(
                 f"{file.name!r} holds weights only: make the model, then model.load_weights(path)."
             )
         with _described(file, "its model cannot be made"), placeholder_weights():
@@ -175,9 +178,11 @@ def _matched(
             del fitting[key]
     wrong += [f"{key} is in the file only" for key in stored if key not in variables]
     if wrong:
-        message = f"{file.name!r} does not fit the model:\n  " + "\n  ".join(wrong)
+        more = [f"and {len(wrong) - _LISTED} more"] if len(wrong) > _LISTED else []
+        listed = "\n  ".join([*wrong[:_LISTED], *more])
+        message = f"{file.name!r} does not fit the model:\n  {listed}"
         if not skip_mismatch:
-            raise ValueError(message)
+            raise FileError(message)
         warn(f"Left out, as {message}")
     return [(v, file.array(_VARIABLES + k)) for k, v in fitting.items()]
 
@@ -190,7 +195,7 @@ def _described(file: Archive, what: str) -> Iterator[None]:
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError,
             MemoryError) as error:  # fmt: skip
         reason = str(error) if isinstance(error, (ValueError, TypeError)) else repr(error)
-        raise ValueError(f"{file.name!r}: {what}: {reason}") from error
+        raise FileError(f"{file.name!r}: {what}: {reason}") from error
 
 
 def _may_write(filepath: Path, overwrite: bool) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .allowance import spend
 from .errors import unknown_name
 from .naming import snake_case
 
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 #: In front of the names of what the zoo registers. It is loaded when first asked for.
 _ZOO = "gradtape.models>"
+
+#: What an object takes which a configuration describes: less memory than this, but also time.
+_OBJECT = 16_000
 
 #: Every class and function that a configuration may name, by ``"package>Name"``.
 _known: dict[str, Any] = {}
@@ -157,6 +161,7 @@ def deserialize(config: Any, kind: str = "object", package: str | None = None) -
             f"The configuration of a {kind} must look like {{'class_name': ..., 'config': ...}}, "
             f"received {_shortened(config)}."
         )
+    spend(_OBJECT, f"the {kind}s that it describes")
     cls = lookup(config["class_name"], kind, package)
     arguments = config.get("config", {})
     if not isinstance(cls, type) or not isinstance(arguments, dict):

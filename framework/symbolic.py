@@ -7,12 +7,14 @@ and its recipe; `Call` is to layers what a node of the tape is to ops.
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .allowance import spend
 from .operators import Deferred
 from .tree import Shape, shape_map, tree_leaves, tree_map
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from .layers.base import Layer
 
 _serial = itertools.count()
+#: Bytes that a number of the input takes when a layer is tried on zeros.
+_TRIAL = 16
 #: The calls of a layer, as far as somebody still holds them.
 _calls: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()
 
@@ -97,7 +101,7 @@ class Call:
 
         def zeros(value: Any) -> Any:
             if isinstance(value, SymbolicTensor):
-                return np.zeros(trial_sizes(shape_of(value), length), value.dtype)
+                return trial_zeros(shape_of(value), value.dtype, length)
             return value
 
         return tree_map(zeros, (self.inputs, self.settings))
@@ -142,6 +146,13 @@ class SymbolicTensor(Deferred):
 def trial_sizes(shape: Shape, length: int) -> list[int]:
     """Lengths for a trial. Open spatial axes should have room for a few windows."""
     return [n if n is not None else length * (16 if i else 1) for i, n in enumerate(shape)]
+
+
+def trial_zeros(shape: Shape, dtype: str, length: int) -> np.ndarray:
+    """Zeros of such lengths."""
+    sizes = trial_sizes(shape, length)
+    spend(_TRIAL * math.prod(sizes), f"a trial on {tuple(sizes)}")
+    return np.zeros(sizes, dtype)
 
 
 def symbolic_leaves(value: Any) -> Iterator[SymbolicTensor]:

@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from .allowance import limited, spend
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .layers.input_spec import LayerError
 from .naming import unique_name
 from .serialization import deserialize, serialize
-from .symbolic import Call, SymbolicTensor
+from .symbolic import Call, SymbolicTensor, symbolic_leaves
 from .tensor import Tensor
 from .tree import Shape, is_shape, shape_map, tree_leaves, tree_map
 from .wire import from_plain, to_plain
+
+#: What a call of a layer takes: less memory than this, but also time.
+_CALL = 8_000
 
 
 class _Slot:
@@ -306,12 +310,22 @@ class Topology:
                     "layer": place[id(call.layer)],
                     "inputs": plain(list(call.inputs)),
                     "settings": plain(call.settings),
+                    **_returned(call),
                 }
                 for call in self.calls
             ],
             "inputs": plain(self.inputs),
             "outputs": plain(self.outputs),
         }
+
+
+def _returned(call: Call) -> dict[str, Any]:
+    """What a call returns, if only a trial could tell: a file that is read is not tried."""
+    if not call.layer.tries(call):
+        return {}
+    outputs = call.outputs
+    dtype = next(tree_leaves(outputs)).dtype
+    return {"returns": {"shapes": serialize(tree_map(lambda t: t.shape, outputs)), "dtype": dtype}}
 
 
 def tensors_from_config(config: dict[str, Any], layers: list[Any] | None = None) -> tuple[Any, Any]:
@@ -342,9 +356,30 @@ def tensors_from_config(config: dict[str, Any], layers: list[Any] | None = None)
         number = call["layer"]
         if not isinstance(number, int) or not 0 <= number < len(layers):
             raise ValueError(f"there is no layer {number!r} to call")
+        spend(_CALL, "the calls of layers that it describes")
         inputs, settings = (from_plain(call[k], tensor) for k in ("inputs", "settings"))
-        made.append(list(tree_leaves(layers[number](*inputs, **settings))))
+        made.append(
+            list(tree_leaves(_called(layers[number], inputs, settings, call.get("returns"))))
+        )
     return from_plain(config["inputs"], tensor), from_plain(config["outputs"], tensor)
+
+
+def _called(layer: Any, inputs: Any, settings: Any, returned: Any) -> Any:
+    """The outputs of a layer for symbolic tensors, as they were written down if they were.
+
+    Raises:
+        ValueError: there are no symbolic tensors, or nobody says what comes of them.
+    """
+    if next(symbolic_leaves((inputs, settings)), None) is None:
+        raise ValueError(f"layer {layer.name!r} is called on no tensor of the model")
+    if returned is not None:
+        return layer.recall(inputs, settings, returned["shapes"], returned["dtype"])
+    if limited() and layer.tries(Call(layer, tuple(inputs), settings)):
+        raise ValueError(
+            f"the file does not say what {layer.name!r} returns, as those of earlier versions do "
+            "not. Make the model in code and call model.load_weights()"
+        )
+    return layer(*inputs, **settings)
 
 
 def shape_leaves(shapes: Any) -> list[Shape]:

@@ -14,6 +14,9 @@ import numpy as np
 from .symbolic import SymbolicTensor
 from .tensor import Tensor
 
+#: The dtypes that arrays may have, by their names.
+_KINDS = {np.dtype(code).name for code in np.typecodes["AllInteger"] + "?efd"}
+
 
 def to_plain(
     value: Any,
@@ -83,7 +86,7 @@ def from_plain(
         if not isinstance(v, dict):
             return v
         if "array" in v:
-            return np.array(v["array"], v["dtype"]).reshape(v["shape"])
+            return np.array(v["array"], _kind(v["dtype"])).reshape(v["shape"])
         if "kept" in v and kept is not None:
             return kept(v["kept"])
         if "tensor" in v:
@@ -95,7 +98,18 @@ def from_plain(
         if "slice" in v:
             return Ellipsis if v["slice"] == "..." else slice(*map(real, v["slice"]))
         if "dtype" in v:
-            return np.dtype(v["dtype"])
+            return _kind(v["dtype"])
         raise ValueError(f"an argument of a layer call is {v!r}, which nothing stands for")
 
     return real(value)
+
+
+def _kind(name: Any) -> np.dtype:
+    """A dtype of numbers or bools by its name; texts and structures can be of any size.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ValueError(f"{name!r} is no dtype of numbers: {', '.join(sorted(_KINDS))}")
+    return np.dtype(name)

@@ -41,7 +41,9 @@ FRONT = ("__init__", "__main__", "cli", "plot", "utils")
 
 #: The room of each file or folder of framework/; the rest are nouns of the Keras-like vocabulary.
 PLACES = {
-    **dict.fromkeys(("exports", "interrupts", "left_out", "reading", "writing"), "errors"),
+    **dict.fromkeys(
+        ("allowance", "exports", "interrupts", "left_out", "reading", "writing"), "errors"
+    ),
     **{name: name for name in ("errors", "kernels", "ops", "gradcheck", "program")},
     **dict.fromkeys(("checked", "tracebacks"), "errors"),
     **dict.fromkeys(("differences", "diagnosis", "proof", "mutants"), "gradcheck"),

@@ -22,7 +22,7 @@ from ..metrics.base import fill
 from ..naming import name_scope, scoped, snake_case, unique_name
 from ..precision import computing_dtype
 from ..serialization import serialize
-from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_sizes
+from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_zeros
 from ..tape import no_grad
 from ..tensor import Tensor, as_tensor
 from ..tracebacks import shorten
@@ -35,6 +35,9 @@ from .input_spec import InputSpec, LayerError
 from .ownership import Owner
 from .window import Window
 
+#: What tensors can hold, and no axis is as long as this.
+_DTYPES = {np.dtype(c).name for c in np.typecodes["AllInteger"] + "?efd"}
+_LONGEST = 2**48
 #: The shape of a symbolic tensor: its own, or for another input.
 ShapeOf = Callable[[SymbolicTensor], Shape]
 
@@ -344,6 +347,19 @@ class Layer(Owner):
         """The symbolic outputs of a call."""
         return call.returns(self._output_shapes(call, _shape_of), self.dtype)
 
+    def recall(self, inputs: Any, settings: dict[str, Any], shapes: Any, dtype: str) -> Any:
+        """The symbolic outputs of a call whose shapes are known, so that nothing is tried."""
+
+        def possible(shape: Shape) -> Shape:
+            if any(n is not None and not 0 <= n < _LONGEST for n in shape):
+                raise ValueError(f"{self._where} cannot return the shape {shape}.")
+            return shape
+
+        if dtype not in _DTYPES:
+            raise ValueError(f"{self._where} cannot return {dtype!r}.")
+        self._prepare(_shapes(inputs[0], _shape_of))
+        return Call(self, tuple(inputs), settings).returns(shape_map(possible, shapes), dtype)
+
     @property
     def _calls(self) -> list[Call]:
         return calls_of(self)
@@ -391,10 +407,13 @@ class Layer(Owner):
 
     def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
         """The output shapes of a call, for these shapes of its symbolic tensors."""
-        first, *others = call.inputs
-        if next(symbolic_leaves((others, call.settings)), None) is None:
-            return self.compute_output_shape(_shapes(first, shape_of))
+        if not self.tries(call):
+            return self.compute_output_shape(_shapes(call.inputs[0], shape_of))
         return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+
+    def tries(self, call: Call) -> bool:
+        """Whether only a trial on zeros can tell the output shapes of a call."""
+        return next(symbolic_leaves((call.inputs[1:], call.settings)), None) is not None
 
     def _try_call(self, call: Call, shape_of: ShapeOf, length: int) -> Any:
         inputs, settings = call.on_zeros(shape_of, length)
@@ -402,9 +421,7 @@ class Layer(Owner):
 
     def _try(self, function: Callable[..., Any], input_shape: Any, length: int) -> Any:
         """The output shapes of `function` on zeros, with `length` for axes that are open."""
-        zeros = shape_map(
-            lambda s: self._convert(np.zeros(trial_sizes(s, length), self.dtype)), input_shape
-        )
+        zeros = shape_map(lambda s: self._convert(trial_zeros(s, self.dtype, length)), input_shape)
         return self._shapes_of(lambda: function(zeros))
 
     def _shapes_of(self, function: Callable[[], Any]) -> Any:

@@ -11,8 +11,8 @@ from ..serialization import register
 from ..symbolic import Call
 from ..tape import OPS, no_grad
 from ..tensor import Tensor
-from ..tree import common_shape, tree_leaves
-from .base import Layer, ShapeOf
+from ..tree import tree_leaves
+from .base import Layer
 
 
 @register("layers")
@@ -47,13 +47,21 @@ class Operation(Layer):
         inputs, zero_settings = call.on_zeros(lambda t: t.shape, 1)
         with no_grad():
             tried = OPS[self.op](*inputs, **zero_settings)
-        self.dtype = next(tree_leaves(tried)).dtype.name
-        shapes = [t.shape for t in call.sources()]
-        self._build_shape = shapes[0] if len(shapes) == 1 else shapes
+        self._made_by(call, next(tree_leaves(tried)).dtype.name)
         return self._record(call)
 
-    def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
-        return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+    def recall(self, inputs: Any, settings: dict[str, Any], shapes: Any, dtype: str) -> Any:
+        made = super().recall(inputs, settings, shapes, dtype)
+        self._made_by(next(tree_leaves(made)).call, dtype)
+        return made
+
+    def _made_by(self, call: Call, dtype: str) -> None:
+        self.dtype = dtype
+        shapes = [t.shape for t in call.sources()]
+        self._build_shape = shapes[0] if len(shapes) == 1 else shapes
+
+    def tries(self, call: Call) -> bool:
+        return True
 
     def get_config(self) -> dict[str, Any]:
         return {"op": self.op, "name": self.name}

@@ -5,6 +5,7 @@ Metrics work on plain arrays; nothing here is taped.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import initializers
+from ..allowance import spend
 from ..checked import Checked
 from ..errors import ShapeError
 from ..losses.base import Loss, aligned, array_of, match_ranks, number_name
@@ -115,6 +117,7 @@ class Metric(Checked, ABC):
             aggregation: accepted for Keras's sake; there is one process.
             name: of the variable.
         """
+        spend(16 * math.prod(shape), f"a state of shape {tuple(shape)}")
         initial = initializers.get(initializer or "zeros")(tuple(shape))
         variable = Variable(initial, dtype or self.dtype, trainable=False, name=name)
         self._variables.append(variable)

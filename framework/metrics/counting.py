@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..allowance import spend
 from ..checked import SOME, Count, Natural, Share
 from ..errors import ShapeError
 from ..losses.base import EPSILON, aligned, array_of
@@ -27,6 +28,7 @@ def thresholds_of(given: Any, default: float = 0.5) -> list[float]:
 
 def evenly_spread(count: int) -> list[float]:
     """Thresholds from 0 to 1, both included."""
+    spend(150 * count, f"{count} thresholds")
     return [i / (count - 1) for i in range(count)]
 
 

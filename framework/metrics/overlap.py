@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..allowance import spend
 from ..checked import SOME, Count, Natural, Positive
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON, aligned, array_of
@@ -153,6 +154,7 @@ class IoU(Metric):
         axis: int = -1,
     ) -> None:
         super().__init__(dtype, name)
+        spend(8 * num_classes**2, f"a confusion matrix of {num_classes} classes")
         self.num_classes = num_classes
         self.target_class_ids = list(target_class_ids)
         if max(self.target_class_ids) >= num_classes:
