@@ -11,7 +11,7 @@ ON_KERNELS := conv conv_input_gradient conv_kernel_gradient conv_transpose local
 	max_pool max_pool_index average_pool average_pool_gradient gather_positions scatter_positions \
 	adaptive_average_pool adaptive_max_pool global_max_pool erf erfc
 
-.PHONY: help demo test test-oldest benchmarks lint format types gradcheck gradients kernels kills parity keras-parity tutorials \
+.PHONY: help demo test test-oldest fuzz benchmarks lint format types gradcheck gradients kernels kills parity keras-parity tutorials \
 	wheel wheel-check clean
 .DELETE_ON_ERROR:
 
@@ -58,6 +58,12 @@ kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with b
 
 kills: $(VENV)/.plot  ## Kill trainings at 500 random moments and see whether they end with the same bits
 	$(ALONE) $(PY) tests/kills.py $(KILLS_ARGS)
+
+# Damaged and hostile files of every format. A fault is found again by what it prints: --seed, --format, --only.
+FILES ?= 20000
+SEED  ?= 0
+fuzz: $(VENV)/.test  ## Read FILES mutants of each file format, which must do no harm (20,000; SEED=0)
+	$(ALONE) $(PY) -m tests.fuzz --files $(FILES) --seed $(SEED)
 
 gradients: $(VENV)/.test  ## Check every op's gradient, and write the table to docs/gradients.md
 	$(ALONE) $(PY) -m gradtape gradcheck --report docs/gradients.md

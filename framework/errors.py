@@ -8,6 +8,8 @@ from .left_out import left_out
 
 #: Longer lists of names are left out of an error that has near matches to offer.
 LISTED = 30
+#: Characters of an error about a file.
+LONGEST = 4_000
 
 
 class ShapeError(ValueError):
@@ -16,6 +18,10 @@ class ShapeError(ValueError):
 
 class FileError(ValueError):
     """A file whose content is damaged, hostile, or of another format than it should have."""
+
+    def __init__(self, message: str) -> None:
+        # It may quote names from the file, which are as long as the file likes.
+        super().__init__(message if len(message) <= LONGEST else f"{message[:LONGEST]}...")
 
 
 class ArgumentError(TypeError, ValueError):

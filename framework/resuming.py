@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random as python_random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .callbacks.base import Callback
+from .errors import FileError
 from .metrics.base import Metric, fill
 from .naming import unique_name
 from .random import get_seed, resume_seed
@@ -62,47 +64,102 @@ def restore(model: Any, config: dict[str, Any], arrays: Arrays, name: str) -> No
         name: what the state is called in an error.
 
     Raises:
-        ValueError: it is not of this model; nothing is changed.
+        FileError: it is not of this model, or damaged; nothing is changed.
     """
-    optimizer, running = model.optimizer, model._round
-    variables = model.named_variables()
-    callbacks, metrics = _named(running.callbacks), _metrics_of(model)
+    running = model._round
+    before = copy.deepcopy(state_of(model, running.epoch, running.batch))
+    try:
+        _refuse_others(model, config, arrays)
+        _apply(model, config, arrays)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        _apply(model, *before)
+        reason = str(error) if isinstance(error, (ValueError, TypeError)) else repr(error)
+        raise FileError(
+            f"{name!r} is no backup of this model: {reason}. Delete the folder to start anew, or "
+            "make the model as it was."
+        ) from error
+
+
+def _refuse_others(model: Any, config: dict[str, Any], arrays: Arrays) -> None:
+    """Refuse a state of another model, or one that says what no state says.
+
+    Raises:
+        ValueError: what is odd about it.
+    """
+    if config.get("kind") != "backup":
+        raise ValueError("it is another file")
+    running, variables = model._round, model.named_variables()
     kept = {k.removeprefix(_VARIABLES): a for k, a in arrays.items() if k.startswith(_VARIABLES)}
     odd = [k for k in sorted(variables.keys() ^ kept.keys())]
-    odd += [k for k in variables.keys() & kept.keys() if variables[k].shape != kept[k].shape]
-    if config.get("kind") != "backup":
-        odd = ["it is another file"]
-    else:
-        state = {k: _unpacked(config.get(k), arrays) for k in ("random", "metrics", "callbacks")}
-        odd += [
-            f"what {k} remembers"
-            for k, callback in callbacks.items()
-            if k in state["callbacks"]
-            and state["callbacks"][k].keys() != callback.get_state().keys()
-        ]
-        odd += ["metrics"] * (len(state["metrics"]) != len(metrics))
+    odd += [
+        k
+        for k in variables.keys() & kept.keys()
+        if (variables[k].shape, variables[k].dtype) != (kept[k].shape, kept[k].dtype)
+    ]
+    callbacks, metrics = _named(running.callbacks), _metrics_of(model)
+    then = {k: _unpacked(config[k], arrays) for k in ("metrics", "callbacks")}
+    odd += ["metrics"] * (len(then["metrics"]) != len(metrics))
+    odd += [
+        f"what {name} remembers"
+        for name, callback in callbacks.items()
+        if name in then["callbacks"] and not _alike(callback.get_state(), then["callbacks"][name])
+    ]
+    odd += [
+        f"metric {metric.name!r}"
+        for metric, values in zip(metrics, then["metrics"], strict=False)
+        if not _of_metric(metric, values)
+    ]
+    counts = [config["epoch"], config["batch"], config["seed"]]
+    if config["position"] is not None:
+        address, seen = config["position"]
+        counts += [*address, seen]
+    odd += ["how far it was"] * any(type(n) is not int or not 0 <= n < 2**63 for n in counts)
+    rate = config["rate"]
+    odd += ["the learning rate"] * (rate is not None and not 0 <= float(rate) < float("inf"))
     if odd:
-        raise ValueError(
-            f"{name!r} is no backup of this model: {', '.join(odd[:6])} differ. Delete the folder "
-            "to start anew, or make the model as it was."
-        )
+        raise ValueError(f"{', '.join(odd[:6])} {'differs' if len(odd) == 1 else 'differ'}")
+
+
+def _alike(now: Any, then: Any) -> bool:
+    """Whether two values are of one kind, so that one can take the place of the other."""
+    if now is None or then is None:
+        return True
+    if isinstance(now, dict):
+        return isinstance(then, dict) and now.keys() == then.keys()
+    for kind in (str, (list, tuple), np.ndarray, (bool, int, float, np.generic)):
+        if isinstance(now, kind):
+            return isinstance(then, kind)
+    return False
+
+
+def _of_metric(metric: Metric, values: Any) -> bool:
+    """Whether a metric can go on from these values."""
+    variables, attributes = values
+    return len(variables) == len(metric.variables) and all(
+        _alike(vars(metric)[k], v) if k in vars(metric) else not hasattr(type(metric), k)
+        for k, v in attributes.items()
+    )
+
+
+def _apply(model: Any, config: dict[str, Any], arrays: Arrays) -> None:
+    optimizer, running = model.optimizer, model._round
+    state = {k: _unpacked(config[k], arrays) for k in ("random", "metrics", "callbacks")}
     if optimizer is not None:
         keys = [k for k in arrays if k.startswith(_OPTIMIZER)]
         optimizer.set_state({k.removeprefix(_OPTIMIZER): arrays[k] for k in keys})
         if config["rate"] is not None:  # in place of a schedule, if need be
             optimizer.learning_rate = config["rate"]
-    for key, variable in variables.items():
-        variable.assign(kept[key])
-    resume_seed(int(config["seed"]))
-    running.epoch, running.batch = int(config["epoch"]), int(config["batch"])
+    for key, variable in model.named_variables().items():
+        variable.assign(arrays[_VARIABLES + key])
+    resume_seed(config["seed"])
+    running.epoch, running.batch = config["epoch"], config["batch"]
     model.stop_training = bool(config["stopped"])
     if config["position"] is not None:
-        address, seen = config["position"]
-        running.rounds.resume(address, seen)
+        running.rounds.resume(*config["position"])
     if running.batch:  # a new epoch begins with metrics that have seen nothing
-        for metric, values in zip(metrics, state["metrics"], strict=True):
+        for metric, values in zip(_metrics_of(model), state["metrics"], strict=True):
             _restore_metric(metric, *values)
-    for key, callback in callbacks.items():
+    for key, callback in _named(running.callbacks).items():
         if key in state["callbacks"]:
             callback.set_state(state["callbacks"][key])
     of_python, of_numpy = state["random"]

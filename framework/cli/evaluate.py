@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import counted
 from . import recipes, record
 from .train import asked, images
+from .usage import UsageError
 
 
 def add_parser(subparsers: Any) -> None:
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     y = y[: arguments.limit].reshape(-1)
     model = asked(lambda: saving.load_model(arguments.folder / record.MODEL))
     found = asked(lambda: model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True))
+    if "accuracy" not in found:
+        raise UsageError(f"The model in {arguments.folder} was not compiled with an accuracy.")
     print(
         f"{options['net']}, {counted(model.count_params(), 'parameter')}, seed {options['seed']}: "
         f"{found['accuracy']:.2%} of {counted(len(x), 'test image')} of {data} right "

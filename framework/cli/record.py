@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..reading import read_json
 from ..writing import write_text
 from .usage import UsageError
 
@@ -134,13 +135,30 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         UsageError: the folder holds no run.
     """
     try:
-        recipe: dict[str, Any] = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
-        if {"net", "data", "seed"} <= recipe["options"].keys():
+        recipe = read_json(folder / RECIPE)
+        options = recipe["options"]
+        missing = [name for name in ("net", "data", "seed") if options.get(name) is None]
+        odd = [k for k, v in options.items() if k in _KINDS and not _is_kind(v, *_KINDS[k])]
+        if not missing and not odd and isinstance(recipe.get("versions", {}), dict):
             return recipe
-        why = "it lacks options"
+        why = f"it lacks options: {', '.join(missing)}" if missing else f"{', '.join(odd)} is odd"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = str(error)
     raise UsageError(f"{folder} holds no run of `gradtape train`: {RECIPE} cannot be read ({why}).")
+
+
+#: What the options of a recipe are.
+_NUMBERS = ("learning_rate", "momentum", "weight_decay", "validation_split")
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("net", "data", "optimizer", "schedule"), (str,)),
+    **dict.fromkeys(("epochs", "batch_size", "seed", "limit"), (int,)),
+    **dict.fromkeys(_NUMBERS, (int, float)),
+    "augment": (list,),
+}
+
+
+def _is_kind(value: Any, *kinds: type) -> bool:
+    return value is None or (isinstance(value, kinds) and not isinstance(value, bool))
 
 
 def read_history(folder: Path) -> dict[str, list[float]]:
@@ -149,7 +167,7 @@ def read_history(folder: Path) -> dict[str, list[float]]:
     Raises:
         OSError, ValueError: it cannot be read, or is something else.
     """
-    history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+    history = read_json(folder / HISTORY)
     lists = isinstance(history, dict) and all(isinstance(v, list) for v in history.values())
     if not lists:
         raise ValueError(f"{folder / HISTORY} holds no history.")

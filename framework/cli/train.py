@@ -263,7 +263,7 @@ def asked(make: Callable[[], Any]) -> Any:
     """What the user named, or the reason why there is no such thing."""
     try:
         return make()
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise UsageError(str(error)) from error
 
 
