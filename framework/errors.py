@@ -49,7 +49,7 @@ def meant(name: object, known: Iterable[str]) -> str:
     import difflib  # slow to import, and needed only for an error
 
     original = {n.lower(): n for n in known}
-    asked = str(name).lower()
+    asked = str(name)[-100:].rpartition(">")[2].lower()  # without its package, if it has one
     near = [asked] if asked in original else difflib.get_close_matches(asked, original)
     return f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
 

@@ -14,6 +14,7 @@ from .allowance import limited, spend
 from .layers.base import Layer
 from .layers.core import InputLayer
 from .layers.input_spec import LayerError
+from .layers.recalling import recalled
 from .naming import unique_name
 from .serialization import deserialize, serialize
 from .symbolic import Call, SymbolicTensor, symbolic_leaves
@@ -373,7 +374,7 @@ def _called(layer: Any, inputs: Any, settings: Any, returned: Any) -> Any:
     if next(symbolic_leaves((inputs, settings)), None) is None:
         raise ValueError(f"layer {layer.name!r} is called on no tensor of the model")
     if returned is not None:
-        return layer.recall(inputs, settings, returned["shapes"], returned["dtype"])
+        return recalled(layer, inputs, settings, returned["shapes"], returned["dtype"])
     if limited() and layer.tries(Call(layer, tuple(inputs), settings)):
         raise ValueError(
             f"the file does not say what {layer.name!r} returns, as those of earlier versions do "

@@ -35,9 +35,6 @@ from .input_spec import InputSpec, LayerError
 from .ownership import Owner
 from .window import Window
 
-#: What tensors can hold, and no axis is as long as this.
-_DTYPES = {np.dtype(c).name for c in np.typecodes["AllInteger"] + "?efd"}
-_LONGEST = 2**48
 #: The shape of a symbolic tensor: its own, or for another input.
 ShapeOf = Callable[[SymbolicTensor], Shape]
 
@@ -347,19 +344,6 @@ class Layer(Owner):
         """The symbolic outputs of a call."""
         return call.returns(self._output_shapes(call, _shape_of), self.dtype)
 
-    def recall(self, inputs: Any, settings: dict[str, Any], shapes: Any, dtype: str) -> Any:
-        """The symbolic outputs of a call whose shapes are known, so that nothing is tried."""
-
-        def possible(shape: Shape) -> Shape:
-            if any(n is not None and not 0 <= n < _LONGEST for n in shape):
-                raise ValueError(f"{self._where} cannot return the shape {shape}.")
-            return shape
-
-        if dtype not in _DTYPES:
-            raise ValueError(f"{self._where} cannot return {dtype!r}.")
-        self._prepare(_shapes(inputs[0], _shape_of))
-        return Call(self, tuple(inputs), settings).returns(shape_map(possible, shapes), dtype)
-
     @property
     def _calls(self) -> list[Call]:
         return calls_of(self)
@@ -406,10 +390,9 @@ class Layer(Owner):
         return common_shape(*(self._try(self, input_shape, length) for length in (2, 3)))
 
     def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
-        """The output shapes of a call, for these shapes of its symbolic tensors."""
-        if not self.tries(call):
-            return self.compute_output_shape(_shapes(call.inputs[0], shape_of))
-        return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+        if self.tries(call):
+            return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
+        return self.compute_output_shape(_shapes(call.inputs[0], shape_of))
 
     def tries(self, call: Call) -> bool:
         """Whether only a trial on zeros can tell the output shapes of a call."""

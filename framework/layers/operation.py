@@ -47,15 +47,11 @@ class Operation(Layer):
         inputs, zero_settings = call.on_zeros(lambda t: t.shape, 1)
         with no_grad():
             tried = OPS[self.op](*inputs, **zero_settings)
-        self._made_by(call, next(tree_leaves(tried)).dtype.name)
+        self.made_by(call, next(tree_leaves(tried)).dtype.name)
         return self._record(call)
 
-    def recall(self, inputs: Any, settings: dict[str, Any], shapes: Any, dtype: str) -> Any:
-        made = super().recall(inputs, settings, shapes, dtype)
-        self._made_by(next(tree_leaves(made)).call, dtype)
-        return made
-
-    def _made_by(self, call: Call, dtype: str) -> None:
+    def made_by(self, call: Call, dtype: str) -> None:
+        """Take the shapes of the inputs and the dtype of the output from the only call."""
         self.dtype = dtype
         shapes = [t.shape for t in call.sources()]
         self._build_shape = shapes[0] if len(shapes) == 1 else shapes

@@ -284,6 +284,7 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
+        spend(8 * num_classes**2, f"a confusion matrix of {num_classes} classes")
         every = range(num_classes)
         sparse = (sparse_y_true, sparse_y_pred)
         super().__init__(num_classes, every, name, dtype, ignore_class, *sparse, axis)
