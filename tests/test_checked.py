@@ -169,7 +169,7 @@ def test_numbers_of_numpy_become_those_of_python() -> None:
         (str | None, ["a", None], [5, b"a"]),
         (dict[str, Any] | None, [{}, None], [[], 0]),
     ],
-    ids=str,
+    ids=range(14),
 )
 def test_kinds(annotation: Any, good: list[Any], bad: list[Any]) -> None:
     kind = checked.kind_of(annotation)
