@@ -106,7 +106,7 @@ class Op:
         return f"<op {self.name}>"
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # by reference, as functions are pickled and copied
+        return str(vars(self)["__qualname__"])  # by reference, as functions are pickled and copied
 
     def pull_back(
         self,
@@ -284,7 +284,7 @@ class Composite:
         return f"<op {self.name}>"
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # by reference, as functions are pickled and copied
+        return str(vars(self)["__qualname__"])  # by reference, as functions are pickled and copied
 
     @filtered
     def __call__(self, *args: Any, **settings: Any) -> Tensor:
