@@ -10,6 +10,7 @@ import hashlib
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def convert(source: Path, target: Path) -> None:
     test = np.zeros(len(rows), bool)
     for digit in range(10):
         test[np.flatnonzero(rows[:, -1] == digit)[-_TEST_PER_CLASS:]] = True
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, part in (("train", rows[~test]), ("test", rows[test])):
         mixed = np.array(sorted(part, key=lambda row: _digest(row)[::-1]))
         arrays |= {f"x_{name}": mixed[:, :-1].reshape(-1, 28, 28), f"y_{name}": mixed[:, -1]}

@@ -50,7 +50,8 @@ def meant(name: object, known: Iterable[str]) -> str:
 
     original = {n.lower(): n for n in known}
     asked = str(name)[-100:].rpartition(">")[2].lower()  # without its package, if it has one
-    near = [asked] if asked in original else difflib.get_close_matches(asked, original)
+    cutoff = 0.5 if len(asked) <= 3 else 0.6  # one of two letters is half of a name
+    near = difflib.get_close_matches(asked, original, cutoff=cutoff)
     return f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
 
 

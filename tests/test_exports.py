@@ -15,9 +15,9 @@ MODULES = [
     *(
         f"gradtape.{name}"
         for name in (
-            "activations", "callbacks", "constraints", "datasets", "initializers", "layers",
-            "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules", "plot",
-            "regularizers", "saving", "utils",
+            "activations", "callbacks", "config", "constraints", "datasets", "initializers",
+            "layers", "losses", "metrics", "models", "ops", "optimizers", "optimizers.schedules",
+            "plot", "regularizers", "saving", "utils",
         )
     ),
 ]  # fmt: skip
