@@ -27,7 +27,7 @@ MODULES = [
 def test_completion_shows_what_is_public_and_nothing_else(name: str) -> None:
     module = import_module(name)
     shown = dir(module)
-    assert len(shown) == len(set(shown)) > 3
+    assert len(shown) == len(set(shown)) >= 3
     assert set(shown) >= set(module.__all__)
     for attribute in shown:
         assert not attribute.startswith("_") and hasattr(module, attribute), attribute
