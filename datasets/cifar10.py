@@ -133,6 +133,7 @@ def _archive_contents(archive: Path) -> Iterator[tuple[str, Path, bytes]]:
         try:
             with tarfile.open(fileobj=cast("IO[bytes]", bounded), mode="r|") as tar:
                 for member in tar:
+                    bounded.refuse(member.size)  # tarfile would skip over all of it, in vain
                     name = member.name.removeprefix("./")
                     # Sparse members expand to sizes the stream never had; links point elsewhere.
                     if name not in missing or not member.isreg() or member.issparse():
@@ -157,10 +158,14 @@ class _Bounded:
 
     def read(self, size: int) -> bytes:
         content = self._stream.read(min(size, self._left + 1))
+        self.refuse(len(content))
         self._left -= len(content)
-        if self._left < 0:
-            raise corrupt(self._path, f"at most {self._limit} bytes of content", "more")
         return content
+
+    def refuse(self, size: int) -> None:
+        """Refuse more bytes than are left."""
+        if size > self._left:
+            raise corrupt(self._path, f"at most {self._limit} bytes of content", "more")
 
 
 def _decode(

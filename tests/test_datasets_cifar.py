@@ -163,3 +163,12 @@ def test_cifar_damage_to_an_archive_is_never_silent(tmp_path: Path, small_cifar:
             archive.write_bytes(damaged)
             with pytest.raises(ValueError, match=r"cifar\.tar\.gz"):
                 cifar10.load_data(archive)
+
+
+def test_cifar_skips_no_size_that_nothing_has(tmp_path: Path, small_cifar: None) -> None:
+    """Skipping over 10^15 bytes that are not there takes days."""
+    info = tarfile.TarInfo("cifar-10-batches-bin/readme.html")
+    info.pax_headers = {"size": str(10**15)}
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(tar_gz([(info, b"x"), *cifar_members()]))
+    with pytest.raises(ValueError, match="bytes of content, received more"):
+        cifar10.load_data(tmp_path)

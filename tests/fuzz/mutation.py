@@ -98,13 +98,15 @@ def mutated_tree(rng: Random, tree: Any) -> Any:
         elif kind == 9 and isinstance(node, list):
             node.extend(copy.deepcopy(node[key]) for _ in range(rng.choice((1, 3, 100, 3000))))
         elif kind == 10:
-            for _ in range(rng.choice((2, 30, 90, 150, 3000))):
+            for _ in range(rng.choice((2, 30, 90, 150))):
                 node[key] = rng.choice(([node[key]], {"config": node[key]}))
+            return tree  # deeper than this could not be copied again
         elif kind == 11 and isinstance(node[key], dict) and "config" in node[key]:
             for _ in range(rng.choice((2, 20, 100))):
                 inner = {"name": "m", "trainable": True, "layers": [node[key]]}
                 inner["build_input_shape"] = None
                 node[key] = {"class_name": "models>Sequential", "config": inner}
+            return tree
     return tree
 
 
