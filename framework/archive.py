@@ -100,6 +100,9 @@ class Archive:
             raise FileError("two of its members have the same name")
         if any(m.compress_type != zipfile.ZIP_STORED or m.flag_bits & 1 for m in members):
             raise FileError("it has compressed or encrypted members, which this format has not")
+        if file.comment or any(m.comment or m.extra[:2] not in (b"", b"\1\0") for m in members):
+            # A damaged length would swallow the entries after it.
+            raise FileError("it has comments, which this format has not")
         if any(m.compress_size != m.file_size for m in members):
             raise FileError("the sizes of its members contradict each other")
         if sum(m.file_size for m in members) > size:

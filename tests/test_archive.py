@@ -163,6 +163,25 @@ def test_missing_surplus_and_doubled_members_are_refused(saved, tmp_path):
     refused(other, "same name")
 
 
+def test_an_entry_that_swallows_those_after_it_is_noticed(saved):
+    """Without it the state of an optimizer was lost, and nobody noticed."""
+    model = net()
+    model.compile("adam", "mse")
+    model.build((None, 6, 6, 1))
+    model.save(saved)
+    data = bytearray(saved.read_bytes())
+    with zipfile.ZipFile(saved) as file:
+        start = file.start_dir
+    for field in (30, 32):  # the lengths of what is extra, and of a comment
+        at = data.index(b"optimizer/iterations.npy", start) - 46 + field
+        end = data.index(b"PK\5\6", start) - (at - field + 46 + len("optimizer/iterations.npy"))
+        for length in (end, 10):
+            damaged = data[:at] + length.to_bytes(2, "little") + data[at + 2 :]
+            saved.write_bytes(damaged)
+            with pytest.raises(ValueError, match="damaged"):
+                gt.load_model(saved)
+
+
 def test_names_that_look_like_paths_touch_nothing(saved, tmp_path):
     members = members_of(saved)
     members["../outside.npy"] = members["/variables/absolute.npy"] = npy(np.zeros(3))
