@@ -200,6 +200,13 @@ def in_mode(mode: str) -> Image.Image:
 def test_every_mode_of_8_bits_is_read_as_pillow_sees_it(tmp_path, mode, suffix):
     path = tmp_path / f"x.{suffix}"
     in_mode(mode).save(path)
+    try:
+        with Image.open(path) as opened:
+            opened.convert("RGB")
+    except (OSError, ValueError):  # old versions of Pillow do not read all that they write
+        with pytest.raises(OSError, match=rf"x\.{suffix}' cannot be read as an image"):
+            utils.load_img(path)
+        return
     for color_mode, wanted, channels in (
         ("grayscale", "L", 1),
         ("rgb", "RGB", 3),
