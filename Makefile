@@ -26,7 +26,7 @@ test: $(VENV)/.test  ## Run the test suite
 
 # The oldest versions that setup.cfg allows, in an environment of their own.
 OLDEST        := $(VENV)-oldest
-OLDEST_PYTHON ?= $(shell command -v python3.10 || echo $(PYTHON))
+OLDEST_PYTHON ?= $(shell python3.10 -c 'import sys; print(sys.executable)' 2>/dev/null || echo $(PYTHON))
 
 test-oldest: $(OLDEST)/.stamp  ## Run the test suite with the oldest versions that setup.cfg allows
 	$(ALONE) $(OLDEST)/bin/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
