@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from gradtape import utils
 
@@ -181,8 +181,7 @@ def in_mode(mode: str) -> Image.Image:
     """An image in a mode of Pillow's, of the colours above where it has colours."""
     image = Image.fromarray(COLOURS)
     if mode == "LAB":
-        profiles = [ImageCms.createProfile(name) for name in ("sRGB", "LAB")]
-        return ImageCms.applyTransform(image, ImageCms.buildTransform(*profiles, "RGB", "LAB"))
+        return Image.frombytes("LAB", image.size, image.tobytes())
     if mode == "PA":
         return image.convert("P").convert("PA")
     return image.convert(mode)
@@ -203,7 +202,7 @@ def test_every_mode_of_8_bits_is_read_as_pillow_sees_it(tmp_path, mode, suffix):
     try:
         with Image.open(path) as opened:
             opened.convert("RGB")
-    except (OSError, ValueError):  # old versions of Pillow do not read all that they write
+    except (ImportError, OSError, ValueError):  # Pillow does not always read what it writes
         with pytest.raises(OSError, match=rf"x\.{suffix}' cannot be read as an image"):
             utils.load_img(path)
         return
