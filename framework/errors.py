@@ -48,11 +48,14 @@ def meant(name: object, known: Iterable[str]) -> str:
     """A question whether another name was meant, with a space before it; empty if none is near."""
     import difflib  # slow to import, and needed only for an error
 
-    original = {n.lower(): n for n in known}
+    names = list(known)
     asked = str(name)[-100:].rpartition(">")[2].lower()  # without its package, if it has one
-    cutoff = 0.5 if len(asked) <= 3 else 0.6  # one of two letters is half of a name
-    near = difflib.get_close_matches(asked, original, cutoff=cutoff)
-    return f" Did you mean {' or '.join(repr(original[n]) for n in near)}?" if near else ""
+    near = [n for n in names if n.lower().replace("_", "") == asked.replace("_", "")]
+    if not near:
+        original = {n.lower(): n for n in names}
+        cutoff = 0.5 if len(asked) <= 3 else 0.6  # one of two letters is half of a name
+        near = [original[n] for n in difflib.get_close_matches(asked, original, cutoff=cutoff)]
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def counted(number: int, what: str, several: str | None = None) -> str:
