@@ -22,7 +22,7 @@ from gradtape.backward import run_backward
 NETS: dict[str, tuple[str, dict[str, Any]]] = {
     "MLP": ("mlp", {}),
     "LeNet5": ("lenet5", {}),
-    "LeNet5 of 1998": ("lenet5", {"original": True}),
+    "LeNet5 of 1998": ("lenet1998", {}),
     "LeNetGluon": ("lenetgluon", {}),
     "AlexNet, narrow, two groups": ("alexnet", {"groups": 2, "width": 0.25, "classes": 50}),
     "AlexNetSmall": ("alexnetsmall", {}),

@@ -251,6 +251,6 @@ TWINS: dict[type, Callable[..., Theirs]] = {
     gt.layers.BatchNormalization: _batch_norm,
     gt.layers.LocalResponseNormalization: _local_response,
     gt.layers.Add: lambda step, own, *xs: sum(xs),
-    gt.layers.Subtract: lambda step, own, x, y: x - y,
+    gt.layers.Rescaling: lambda step, own, x: x * step.layer.scale + step.layer.offset,
     gt.layers.Concatenate: lambda step, own, *xs: torch.cat(xs, dim=-1),
 }

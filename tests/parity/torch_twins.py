@@ -163,6 +163,7 @@ TWINS: dict[str, Twin] = {
     "hard_tanh": F.hardtanh,
     "leaky_relu": lambda x, negative_slope=0.2: F.leaky_relu(x, negative_slope),
     "log_sigmoid": F.logsigmoid,
+    "logistic_density": lambda x: torch.sigmoid(x) * torch.sigmoid(-x),
     "log_softmax": lambda x, axis=-1: F.log_softmax(x, axis),
     "mish": F.mish,
     "relu": functions.relu,
