@@ -84,15 +84,19 @@ def relative_error(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def worst_errors(
-    name: str, settings: dict[str, Any], dtype: str, batch: int = 2
+    name: str, settings: dict[str, Any], dtype: str, batch: int = 2, reference: str | None = None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The relative error of the output of each layer, and of the gradient of each parameter."""
+    """The relative error of the output of each layer, and of the gradient of each parameter.
+
+    Args:
+        reference: the dtype that PyTorch computes in; default: `dtype`.
+    """
     model = built(name, settings, dtype)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, *model.input_shape[1:])).astype(dtype)
-    outputs, layers, mirror = mirrored(model, x)
+    outputs, layers, mirror = mirrored(model, x, reference)
     outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    forward = {n: relative_error(y.numpy(), t.detach().numpy()) for n, y, t in layers}
+    forward = {n: relative_error(y.numpy(), t.detach().numpy().astype(dtype)) for n, y, t in layers}
     twin_of = {id(y): t for _, y, t in layers}
     cotangents = [rng.uniform(-1, 1, y.shape).astype(dtype) for y in outputs]
     trained = [(v, leaf) for v, leaf in mirror.weights if v.trainable]
@@ -100,10 +104,10 @@ def worst_errors(
     wanted = torch.autograd.grad(
         [twin_of[id(y)] for y in outputs],
         [leaf for _, leaf in trained],
-        [torch.from_numpy(g) for g in cotangents],
+        [torch.from_numpy(g.astype(reference or dtype)) for g in cotangents],
     )
     backward = {
-        v.path: relative_error(g.numpy(), w.numpy())
+        v.path: relative_error(g.numpy(), w.numpy().astype(dtype))
         for (v, _), g, w in zip(trained, found, wanted, strict=True)
     }
     assert len(forward) == len(layers)
@@ -111,8 +115,14 @@ def worst_errors(
     return forward, backward
 
 
-def check(name: str, settings: dict[str, Any], dtype: str, batch: int = 2) -> None:
-    forward, backward = worst_errors(name, settings, dtype, batch)
+def check(
+    name: str,
+    settings: dict[str, Any],
+    dtype: str,
+    batch: int = 2,
+    reference: str | None = None,
+) -> None:
+    forward, backward = worst_errors(name, settings, dtype, batch, reference)
     wrong = {k: e for k, e in (forward | backward).items() if not e <= TOLERANCES[dtype]}
     assert not wrong
 
@@ -120,8 +130,12 @@ def check(name: str, settings: dict[str, Any], dtype: str, batch: int = 2) -> No
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("net", NETS)
 def test_a_net_agrees_with_pytorch_layer_by_layer(net: str, dtype: str) -> None:
-    # The variance of a handful of numbers is ill-conditioned: give its 3x3 maps more images.
-    check(*NETS[net], dtype, batch=8 if net == "GoogLeNet, batch norm" else 2)
+    if net == "GoogLeNet, batch norm":
+        # The variance of a handful of numbers is ill-conditioned: give its 3x3 maps more images.
+        # PyTorch's own float32 is off by 1.3e-4 there, ours by 7e-5: the reference is float64.
+        check(*NETS[net], dtype, batch=8, reference="float64")
+    else:
+        check(*NETS[net], dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)

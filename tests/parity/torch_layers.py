@@ -64,11 +64,12 @@ class Mirror:
         weights: (the model's variable, PyTorch's leaf) in the model's order, in the same layout.
     """
 
-    def __init__(self, model: gt.Model) -> None:
+    def __init__(self, model: gt.Model, dtype: str) -> None:
         self.weights = []
         self._leaf: dict[int, Theirs] = {}
         for variable in model.weights:
-            leaf = torch.from_numpy(variable.numpy().copy()).requires_grad_(variable.trainable)
+            leaf = torch.from_numpy(variable.numpy().astype(dtype))
+            leaf.requires_grad_(variable.trainable)
             self._leaf[id(variable)] = leaf
             self.weights.append((variable, leaf))
 
@@ -82,12 +83,15 @@ class Mirror:
         return TWINS[type(step.layer)](step, own, *inputs)
 
 
-def mirrored(model: gt.Model, x: np.ndarray) -> tuple[Any, list[tuple[str, Any, Theirs]], Mirror]:
+def mirrored(
+    model: gt.Model, x: np.ndarray, dtype: str | None = None
+) -> tuple[Any, list[tuple[str, Any, Theirs]], Mirror]:
     """Run a model for training, and its mirror along with it.
 
     Args:
         model: any, of layers that have a twin.
         x: (N, H, W, C).
+        dtype: what the mirror computes in; default: that of x.
 
     Returns:
         The model's output; for each layer its name, output, and the output of its twin, whose input
@@ -97,8 +101,9 @@ def mirrored(model: gt.Model, x: np.ndarray) -> tuple[Any, list[tuple[str, Any, 
     x = gt.as_tensor(x)
     with _recorded(steps):
         output = model(x, training=True)
-    mirror = Mirror(model)
-    theirs = {id(x): torch.from_numpy(x.numpy().copy())}
+    dtype = dtype or x.dtype.name
+    mirror = Mirror(model, dtype)
+    theirs = {id(x): torch.from_numpy(x.numpy().astype(dtype))}
     compared = []
     for step in steps:
         sources = [theirs[id(t)] for t in step.inputs]
@@ -108,9 +113,9 @@ def mirrored(model: gt.Model, x: np.ndarray) -> tuple[Any, list[tuple[str, Any, 
     return output, compared, mirror
 
 
-def nearly(x: Theirs) -> Theirs:
-    """What counts as nothing beside x."""
-    return TOLERANCES[str(x.dtype).removeprefix("torch.")] * x.detach().abs().max()
+def nearly(step: Step, x: Theirs) -> Theirs:
+    """What counts as nothing beside x, in the dtype that the model computes in."""
+    return TOLERANCES[step.output.dtype.name] * x.detach().abs().max()
 
 
 def _channels_first(x: Theirs) -> Theirs:
@@ -126,7 +131,7 @@ def _activated(step: Step, x: Theirs) -> Theirs:
     if name == "relu":
         # Where x is zero within rounding, either side of the kink is right: take the model's.
         ours = torch.from_numpy(step.output.numpy().copy())
-        return torch.where(x.abs() > nearly(x), torch.relu(x), x * (ours > 0))
+        return torch.where(x.abs() > nearly(step, x), torch.relu(x), x * (ours > 0))
     return ACTIVATIONS[name](x)
 
 
@@ -170,7 +175,7 @@ def _max_pool(step: Step, own: Own, x: Theirs) -> Theirs:
     # Where two are the largest within rounding, either may win: take the model's.
     _, other = F.max_pool2d(ours, *sizes, return_indices=True)
     candidate = torch.take_along_dim(padded.flatten(2), other.flatten(2), 2).view_as(largest)
-    same = (other == winner) | (largest - candidate > nearly(x))
+    same = (other == winner) | (largest - candidate > nearly(step, x))
     return _channels_last(torch.where(same, largest, candidate))
 
 
