@@ -2,33 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 
-def owned(thing: Any, kind: Any) -> list[Any]:
+def owned(thing: Any, kind: type) -> list[Any]:
     """What is of a kind among the attributes of an object and in their lists and dicts, once each.
 
     Nothing has to be declared, and what is appended to a list counts from that moment.
     """
     found: dict[int, Any] = {}
-    collect(vars(thing), {kind: found})
+    collect(vars(thing).values(), _roles(kind), found)
     return list(found.values())
 
 
-def collect(value: Any, found: dict[type, dict[int, Any]]) -> None:
-    """Add a value to those of its kind, by its identity; or what is in it, if it is a list or dict.
+class Roles(dict[type, "int | str | None"]):
+    """What to do with an attribute, by its class: the position of its kind; "items" or "values" of
+    what may hold some; None. A class is judged once, because walks happen in every step.
 
     Args:
-        value: anything. What is of a kind is not looked into.
-        found: by kind, what was found so far.
+        kinds: the first that a class belongs to counts.
     """
-    for kind, things in found.items():
-        if isinstance(value, kind):
-            things[id(value)] = value
-            return
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            collect(item, found)
-    elif isinstance(value, dict):
-        for item in value.values():
-            collect(item, found)
+
+    def __init__(self, *kinds: type) -> None:
+        self._kinds = kinds
+
+    def __missing__(self, cls: type) -> int | str | None:
+        if len(self) > 10_000:  # classes made and dropped
+            self.clear()
+        role: int | str | None = None
+        for position, kind in enumerate(self._kinds):
+            if issubclass(cls, kind):
+                role = position
+                break
+        else:
+            if issubclass(cls, (list, tuple)):
+                role = "items"
+            elif issubclass(cls, dict):
+                role = "values"
+        self[cls] = role
+        return role
+
+
+_roles = lru_cache(64)(Roles)
+
+
+def collect(values: Iterable[Any], roles: Roles, *found: dict[int, Any]) -> None:
+    """Add the values that are of a kind, and those in lists and dicts, by their identity.
+
+    Args:
+        values: what is of a kind is not looked into.
+        roles: of the kinds.
+        found: for each kind, what was found so far.
+    """
+    for value in values:
+        role = roles[type(value)]
+        if role is None:
+            continue
+        if isinstance(role, int):
+            found[role][id(value)] = value
+        elif value:
+            collect(value if role == "items" else value.values(), roles, *found)
+
+
+class Found:
+    """What was found among the attributes of some objects, and whether that is so still.
+
+    Args:
+        things: the objects that were looked at.
+        found: among their attributes; what compares by identity.
+    """
+
+    def __init__(self, things: Iterable[Any], found: list[Any]) -> None:
+        self.found = found
+        self._places: list[Any] = []
+        self._before: list[Any] = []
+        for thing in things:
+            self._note(vars(thing))
+
+    def _note(self, place: Any) -> None:
+        """Remember a container, and those in it."""
+        if not isinstance(place, tuple):
+            self._places.append(place)
+            self._before.append(place.copy())
+        for value in place.values() if isinstance(place, dict) else place:
+            if isinstance(value, (list, tuple, dict)):
+                self._note(value)
+
+    def still(self) -> bool:
+        """Whether all that was looked at holds what it held."""
+        try:
+            return self._places == self._before
+        except (ValueError, TypeError):  # what cannot be compared is another one
+            return False

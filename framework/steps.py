@@ -19,7 +19,7 @@ from .layers.added import any_added
 from .metrics import Metric, resolved
 from .optimizers import Optimizer
 from .outputs import OutputScores, arrays_of, by_entry, names_of, samples_in, scores_for
-from .owned import owned
+from .owned import Found, owned
 from .scores import Logs, Scores
 from .serialization import serialize
 from .settings import accepts, refuse_unknown
@@ -27,7 +27,7 @@ from .tape import no_grad
 from .tensor import Tensor, wrap
 from .tracebacks import warn
 from .tree import is_structure, tree_leaves, tree_map
-from .turns import Own, Turn
+from .turns import Own, Turn, kept
 from .variable import Variable
 
 
@@ -41,7 +41,8 @@ class Round:
             samples were looked at beforehand.
 
     Attributes:
-        variables: those to train; looked up once an epoch, because looking is slow.
+        variables: those to train; looked up once an epoch, because looking is slow. None: the
+            model's, whichever they are.
         adds_losses: whether the model adds losses of its own; None before the first batch.
         own_metrics: metrics that `compile` was not given; None before the first batch.
         finite: whether every loss has been, in this `fit`.
@@ -60,9 +61,9 @@ class Round:
         self.finite = True
         self.epoch: int | None = None
         self.batch = 0
-        self.begin([])
+        self.begin()
 
-    def begin(self, variables: list[Variable]) -> None:
+    def begin(self, variables: list[Variable] | None = None) -> None:
         """Start an epoch that trains these variables."""
         self.variables = variables
         self.adds_losses: bool | None = None
@@ -112,16 +113,16 @@ class Steps:
     @property
     def _turn(self) -> Turn:
         """Held by whoever goes through batches: the metrics are those of one pass at a time."""
-        return vars(self).setdefault("_turns", Turn())
+        return kept(self, "_turns", Turn)
 
     @property
     def _round(self) -> Round | None:
         """The round that this thread is in."""
-        return vars(self).setdefault("_rounds", Own()).value
+        return kept(self, "_rounds", Own).value
 
     @_round.setter
     def _round(self, running: Round | None) -> None:
-        vars(self).setdefault("_rounds", Own()).value = running
+        kept(self, "_rounds", Own).value = running
 
     # How to learn
 
@@ -227,15 +228,19 @@ class Steps:
         running = self._round
         if running is not None and running.own_metrics is not None:
             return running.own_metrics
-        found = {id(m): m for m in super().metrics}  # type: ignore[misc]
-        if self._scores is not None:
-            found |= {id(m): m for loss in self._scores.losses for m in owned(loss, Metric)}
-            found = {
-                k: m for k, m in found.items() if not any(m is s for s in self._scores.metrics)
-            }
+        known, scores = kept(self, "_metrics_found", Own), self._scores
+        if known.value is None or not known.value.still():
+            losses = [] if scores is None else scores.losses
+            found = {id(m): m for m in super().metrics}  # type: ignore[misc]
+            found |= {id(m): m for loss in losses for m in owned(loss, Metric)}
+            things = [*self._all_layers(), *losses]  # type: ignore[attr-defined]
+            known.value = Found(things, list(found.values()))
+        own = known.value.found
+        if own and scores is not None:
+            own = [m for m in own if not any(m is given for given in scores.metrics)]
         if running is not None:
-            running.own_metrics = list(found.values())
-        return list(found.values())
+            running.own_metrics = own
+        return own
 
     @property
     def metrics_names(self) -> list[str]:
@@ -291,7 +296,8 @@ class Steps:
             return done
         y_pred = self(x, training=True)
         loss = self._compute_loss(x, y, y_pred, sample_weight, True)
-        variables = self._round.variables if self._round else self.trainable_variables
+        variables = self._round.variables if self._round else None
+        variables = self.trainable_variables if variables is None else variables
         if self.optimizer is None:
             raise ValueError(
                 "The model has no optimizer, so it learns nothing: pass one to compile(optimizer="

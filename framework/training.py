@@ -23,6 +23,7 @@ from .steps import Round, Steps
 from .tape import no_grad
 from .tracebacks import warn
 from .tree import tree_map
+from .turns import Own, kept
 
 Array = np.ndarray
 
@@ -205,7 +206,7 @@ class Trainer(Steps):
         if not done:
             self.reset_metrics()
         current.begin(self.trainable_variables)
-        steps_taken = self.optimizer.iterations if self.optimizer is not None else 0
+        steps_taken = self._moves()
         logs: Logs | None = self.get_metrics_result() if done else None
         together, batch = self.steps_per_execution, done - 1
         repeater = Repeater(self, "train", rounds.data, callbacks.watches_batches)
@@ -446,14 +447,23 @@ class Trainer(Steps):
         data = ArrayData(x, y, sample_weight, counts=self._counts())
         self._need_targets(data.y, scores, method)
         learns = method == "train_on_batch"
-        if learns:
-            self._warn_if_frozen(method)
         step = self.train_step if learns else self.test_step
         batch = pack_x_y_sample_weight(data.x, data.y, data.sample_weight)
-        with self._turn:
-            self.reset_metrics()
-            logs = self._final(numbers_of(step(batch), method))
+        rounds, moves = kept(self, "_rounds", Own), self._moves()
+        before, rounds.value = rounds.value, Round(checks=True)
+        try:
+            with self._turn:
+                self.reset_metrics()
+                logs = self._final(numbers_of(step(batch), method))
+        finally:
+            rounds.value = before
+        if learns and moves == self._moves():
+            self._warn_if_frozen(method)
         return logs if return_dict else flat(logs)
+
+    def _moves(self) -> int:
+        """How often the optimizer has moved the weights."""
+        return 0 if self.optimizer is None else self.optimizer.iterations
 
     def _warn_if_frozen(self, method: str) -> None:
         if self.built and not self.trainable_variables:
@@ -473,9 +483,7 @@ class _Idle:
         self._before = None if usual else self._state()
 
     def _state(self) -> tuple[int, list[Array]]:
-        model = self._model
-        steps = 0 if model.optimizer is None else model.optimizer.iterations
-        return steps, [v.data.copy() for v in model.trainable_variables]
+        return self._model._moves(), [v.data.copy() for v in self._model.trainable_variables]
 
     def check(self) -> None:
         """Warn if nothing is other than it was."""

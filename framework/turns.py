@@ -29,3 +29,9 @@ class Own(threading.local):
 
     def __reduce__(self) -> tuple[type[Own], tuple[()]]:
         return Own, ()
+
+
+def kept(holder: Any, name: str, kind: type) -> Any:
+    """What an object keeps under a name, made when it is first asked for, once for all threads."""
+    found = vars(holder).get(name)
+    return vars(holder).setdefault(name, kind()) if found is None else found

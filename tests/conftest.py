@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+
+import pytest
 
 # A shell starts background jobs with Ctrl-C ignored, and so would be every process of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _ops_of_the_package() -> Iterator[None]:
+    """An op that a test defines is gone after it."""
+    from gradtape.tape import NUMPY, OPS
+
+    kept = [(table, dict(table)) for table in (OPS, NUMPY)]
+    yield
+    for table, before in kept:
+        if table != before:
+            table.clear()
+            table.update(before)

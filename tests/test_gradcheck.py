@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,6 @@ o = gt.ops
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 3))
 LARGE = RNG.normal(size=(40, 30))  # a Jacobian of 1,440,000 entries
-
-
-@pytest.fixture(autouse=True)
-def scratch_registry() -> Iterator[None]:
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
 
 
 def op_of(forward: Callable[..., Any], *rules: Any, **settings: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,6 @@ import gradtape as gt
 from gradtape.gradcheck import GradientError
 from gradtape.mutants import judge, summary
 from gradtape.samples import calls
-from gradtape.tape import OPS
-
-
-@pytest.fixture(autouse=True)
-def scratch_registry() -> Iterator[None]:
-    before = dict(OPS)
-    yield
-    OPS.clear()
-    OPS.update(before)
-
 
 FEW = calls(((3,), {}), repeats=2)
 

@@ -135,3 +135,35 @@ def test_metrics_of_compile_are_not_counted_twice() -> None:
     logs = model.evaluate(X, np.ones((8, 1)), verbose=0, return_dict=True)
     assert list(logs) == ["loss", "mine", "other"]
     assert logs["mine"] == pytest.approx(logs["loss"], rel=1e-5)
+
+
+def test_a_metric_counts_from_the_moment_it_is_owned_to_the_moment_it_is_not() -> None:
+    class Holder(gt.layers.Dense):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.calls = {"listed": gt.metrics.Sum(name="calls")}
+            self.below = [Watching()]
+
+    holder = Holder()
+    model = gt.Sequential([holder])
+    model.compile("sgd", "mse")
+
+    def names() -> list[str]:
+        before = [m.name for m in model.metrics]
+        assert list(model.train_on_batch(X, X[:, :1], return_dict=True)) == before
+        return before[1:]
+
+    assert names() == names() == ["calls", "seen"]
+    holder.below.append(gt.metrics.Sum(name="appended"))
+    assert names() == ["calls", "appended", "seen"]
+    holder.below.pop()
+    holder.calls["also"] = gt.metrics.Sum(name="keyed")
+    assert names() == ["calls", "keyed", "seen"]
+    del holder.calls
+    assert names() == ["seen"]
+    vars(holder)["past"] = gt.metrics.Sum(name="past setattr")
+    assert names() == ["past setattr", "seen"]
+    holder.below[0].inner = [{"deep": (gt.metrics.Sum(name="deep"),)}]
+    assert names() == ["past setattr", "seen", "deep"]
+    holder.below[0].inner[0]["deep"] = ()
+    assert names() == ["past setattr", "seen"]

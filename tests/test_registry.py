@@ -12,22 +12,13 @@ import pytest
 import gradtape as gt
 from gradtape.registry import op
 from gradtape.samples import no_samples, unary
-from gradtape.tape import NUMPY, OPS
+from gradtape.tape import OPS
 
 #: Pieces of gradient rules that several families share; no ops in their own right.
 HELPERS = {"kept"}
 
 
-@pytest.fixture
-def scratch_registry():
-    ops, numpy = dict(OPS), dict(NUMPY)
-    yield
-    for table, before in ((OPS, ops), (NUMPY, numpy)):
-        table.clear()
-        table.update(before)
-
-
-def test_an_op_of_a_user_is_differentiable_and_checked(scratch_registry):
+def test_an_op_of_a_user_is_differentiable_and_checked():
     @gt.op(gradients=(lambda g, out, x, scale: 3 * scale * g * x * x,), samples=unary(scale=(2.0,)))
     def scaled_cube(x, /, scale=1.0):
         """scale x^3."""
@@ -43,7 +34,7 @@ def test_an_op_of_a_user_is_differentiable_and_checked(scratch_registry):
     assert "scaled_cube" in OPS
 
 
-def test_registering_without_rule_or_twice_fails(scratch_registry):
+def test_registering_without_rule_or_twice_fails():
     def half(x, /):
         return x / 2
 
@@ -62,7 +53,7 @@ def test_registering_without_rule_or_twice_fails(scratch_registry):
         op(gradients=(lambda g, out, x: g / 2,), samples=unary())(half)
 
 
-def test_an_op_without_samples_can_be_tried_but_not_proven(scratch_registry):
+def test_an_op_without_samples_can_be_tried_but_not_proven():
     @gt.op(gradients=(lambda g, out, x: 3 * g * x * x,))
     def cube(x, /):
         return x**3
@@ -82,7 +73,7 @@ def test_every_op_of_ours_has_samples():
     assert [name for name, made in OPS.items() if made.samples is no_samples] == []
 
 
-def test_a_rule_of_the_wrong_shape_is_refused(scratch_registry):
+def test_a_rule_of_the_wrong_shape_is_refused():
     @op(gradients=(lambda g, out, x: g[:1],), samples=unary())
     def sloppy(x, /):
         return x * 1.0

@@ -7,14 +7,14 @@ a layer appended to a list counts from that moment.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..checked import Checked, argument, kind_of
 from ..metrics.base import Metric
 from ..naming import snake_case, unique_name
-from ..owned import collect, owned
+from ..owned import Roles, collect
 from ..tensor import Tensor
 from ..tracebacks import filtered
 from ..variable import Variable
@@ -47,8 +47,21 @@ class Owner(Checked):
         """The variables and layers in the attributes and their lists and dicts, once each."""
         variables: dict[int, Variable] = {}
         layers: dict[int, Owner] = {}
-        collect(vars(self), {Variable: variables, Owner: layers})
+        collect(vars(self).values(), _ROLES, variables, layers, {})
         return list(variables.values()), list(layers.values())
+
+    def _inventory(self) -> _Parts:
+        """All that this layer and those below it own, found in one walk, depth first."""
+        parts = _Parts({}, {}, {})
+        pending: list[Owner] = [self]
+        while pending:
+            layer = pending.pop()
+            if id(layer) not in parts.layers:
+                parts.layers[id(layer)] = layer
+                below: dict[int, Owner] = {}
+                collect(vars(layer).values(), _ROLES, parts.variables, below, parts.metrics)
+                pending += reversed(below.values())
+        return parts
 
     def named_variables(self) -> dict[str, Variable]:
         """Every variable by its key in a saved file, as in ``"conv2d_1/kernel"``, once each.
@@ -76,26 +89,19 @@ class Owner(Checked):
 
     def _all_layers(self) -> list[Owner]:
         """This layer and all below it, depth first, once each."""
-        found: dict[int, Owner] = {}
-        pending: list[Owner] = [self]
-        while pending:
-            layer = pending.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                pending += reversed(layer._owned()[1])
-        return list(found.values())
+        return list(self._inventory().layers.values())
 
     @property
     def variables(self) -> list[Variable]:
         """Weights and other states, of this layer and of those in its attributes."""
-        found = {id(v): v for layer in self._all_layers() for v in layer._owned()[0]}
-        return list(found.values())
+        return list(self._inventory().variables.values())
 
     @property
     def weights(self) -> list[Variable]:
         """`variables` without the states of random number generators."""
-        states = {id(v) for layer in self._all_layers() for v in layer._states}
-        return [v for v in self.variables if id(v) not in states]
+        parts = self._inventory()
+        states = {id(v) for layer in parts.layers.values() for v in layer._states}
+        return [v for key, v in parts.variables.items() if key not in states]
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -141,8 +147,7 @@ class Owner(Checked):
     @property
     def metrics(self) -> list[Metric]:
         """The metrics among the attributes, of this layer and of those below it."""
-        found = {id(m): m for layer in self._all_layers() for m in owned(layer, Metric)}
-        return list(found.values())
+        return list(self._inventory().metrics.values())
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -198,3 +203,14 @@ class Owner(Checked):
             raise ValueError(f"{self._where}: {'; '.join(wrong)}.")
         for variable, array in zip(own, arrays, strict=True):
             variable.assign(array)
+
+
+class _Parts(NamedTuple):
+    """What an `Owner` has, each by its identity."""
+
+    layers: dict[int, Owner]
+    variables: dict[int, Variable]
+    metrics: dict[int, Metric]
+
+
+_ROLES = Roles(Variable, Owner, Metric)

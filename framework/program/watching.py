@@ -20,7 +20,8 @@ from ..tensor import Tensor
 _NOTES = frozenset(
     (
         *("history", "stop_training", "stop_evaluating", "stop_predicting"),
-        *("_native", "optimizer", "loss", "_scores", "_recipe", "_rounds", "_turns"),
+        *("_native", "optimizer", "loss", "_scores", "_recipe"),
+        *("_rounds", "_turns", "_metrics_found"),
     )
 )
 #: What holds nothing, or nothing that a translation reads.
@@ -42,8 +43,9 @@ class Watch:
     """
 
     def __init__(self, things: Iterable[Any], kinds: Iterable[type] = ()) -> None:
-        #: Each list, dict or set, and a copy of it.
-        self._places: list[tuple[Any, Any]] = []
+        #: Each list, dict or set, and a copy of each: two lists are compared faster than pairs.
+        self._places: list[Any] = []
+        self._copies: list[Any] = []
         self._models: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._arrays: list[tuple[np.ndarray, np.ndarray]] = []
         seen = set[int]()  # of what the lists above hold
@@ -51,18 +53,23 @@ class Watch:
         for thing in watched:
             self._object(thing, seen)
         classes = [c for kind in (*map(type, watched), *kinds) for c in kind.__mro__ if is_own(c)]
-        self._places += [(vars(kind), dict(vars(kind))) for kind in dict.fromkeys(classes)]
+        for kind in dict.fromkeys(classes):
+            self._place(vars(kind))
 
     def same(self) -> bool:
         """Whether nothing has changed."""
         try:
             return (
-                all([now == before for now, before in self._places])
+                self._places == self._copies
                 and all([_without_notes(now) == before for now, before in self._models])
                 and all([np.array_equal(a, b, equal_nan=True) for a, b in self._arrays])
             )
         except (ValueError, TypeError):  # what cannot be compared is another one
             return False
+
+    def _place(self, place: Any) -> None:
+        self._places.append(place)
+        self._copies.append(place.copy())
 
     def _object(self, thing: Any, seen: set[int]) -> None:
         attributes = getattr(thing, "__dict__", None)
@@ -73,7 +80,7 @@ class Watch:
             self._models.append((attributes, _without_notes(attributes)))
             self._value(attributes["_layers"], seen)
             return
-        self._places.append((attributes, dict(attributes)))
+        self._place(attributes)
         for name, value in attributes.items():
             if not name.startswith("_"):  # what is private is not changed from outside
                 self._value(value, seen)
@@ -89,7 +96,7 @@ class Watch:
             for item in value:
                 self._value(item, seen)
         elif isinstance(value, (list, set, dict)):
-            self._places.append((value, value.copy()))
+            self._place(value)
             for item in value.values() if isinstance(value, dict) else value:
                 self._value(item, seen)
         elif "_layers" not in getattr(value, "__dict__", ()):
