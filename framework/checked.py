@@ -16,7 +16,7 @@ import os
 import reprlib
 import types
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import cache, wraps
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -209,8 +209,12 @@ def argument(where: str, name: str, value: Any, kind: Kind) -> Any:
         ) from None
 
 
+@cache
 def kinds_of(function: Callable[..., Any]) -> dict[str, tuple[Kind, Any]]:
-    """The kinds of the arguments of a function that are not just anything, with their defaults."""
+    """The kinds of the arguments of a function that are not just anything, with their defaults.
+
+    Looked up when first needed: that takes a while.
+    """
     if hasattr(function, "kinds"):  # as of a constructor that was made
         return function.kinds()
     hints = get_type_hints(function, include_extras=True)
@@ -232,12 +236,9 @@ def checked(function: F) -> F:
     A default stands for itself, whatever it is.
     """
     names = [p.name for p in inspect.signature(function).parameters.values() if p.kind not in _MANY]
-    known: dict[str, tuple[Kind, Any]] | None = None
 
     def read(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        nonlocal known
-        if known is None:  # when first needed: to look annotations up takes a while
-            known = kinds_of(function)
+        known = kinds_of(function)
         where = function.__name__
         if where == "__init__":
             where, own = type(args[0]).__name__, kwargs.get("name")

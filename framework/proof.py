@@ -6,7 +6,8 @@
 | order 2   | the rule's own gradient does                                                         |
 | jvp       | pushing forward and pulling back agree: ``<u, J v> = <J^T u, v>``                    |
 | adjoint   | linear ops: ``<f(x) - f(0), u> = <x, f^T(u)>``                                       |
-| float32   | float32 lies within ``4 sqrt(K) eps`` of float64, for sums of K terms                |
+| float32   | float32 lies within ``4 sqrt(K) eps`` of float64, for sums of K terms: the result,   |
+|           | and apart from it what the rules make of it                                          |
 
 Beside these, an op must leave its inputs alone, keep their dtype, return gradients that share no
 memory, and survive infinities, NaN, huge and tiny values.
@@ -26,6 +27,7 @@ import numpy as np
 from .differences import (
     RTOL,
     Finding,
+    Function,
     GradientError,
     Layout,
     Point,
@@ -34,6 +36,7 @@ from .differences import (
     contiguous,
     flat,
     pull_back,
+    pull_back_of,
     relative_error,
 )
 from .errors import unknown_name
@@ -271,21 +274,41 @@ def _check_adjoint(case: _Case, report: Report, rng: np.random.Generator) -> Non
 
 
 def _check_float32(case: _Case, report: Report) -> None:
-    """The error of float32, in units of what K roundings allow: 4 sqrt(K) eps (|J| |x| + |y|)."""
+    """The error of float32, in the forward and in the pull-back."""
+    if "dtype" in case.sample.settings:
+        return
     single = case.cast(np.float32)
+    with no_grad():
+        outputs = case([wrap(a) for a in single])
+    finding = report.aspect("float32", 1.0)
+    _compare_with_float64(finding, case, single, case.moving, str(case.sample))
+    if not all(t.dtype.kind == "f" for t in outputs):
+        return
+    rng = np.random.default_rng(report.cases)
+    back = pull_back_of(case, len(single), case.moving, {})
+    cotangents = [rng.uniform(-1, 1, t.shape).astype(np.float32) for t in outputs]
+    moving = [*case.moving, *range(len(single), len(single) + len(outputs))]
+    finding, at = report.aspect("float32", 1.0), f"{case.sample}, gradient"
+    _compare_with_float64(finding, back, [*single, *cotangents], moving, at)
+
+
+def _compare_with_float64(
+    finding: Finding, function: Function, single: list[np.ndarray], moving: list[int], at: str
+) -> None:
+    """The error of float32 in units of what K roundings allow: 4 sqrt(K) eps (|J| |x| + |y|)."""
     double = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in single]
-    point = Point(case, double, case.moving)
+    point = Point(function, double, moving)
     inputs, outputs = point.tape()
     y = flat([t.data for t in outputs])
-    if y.size * point.x.size > FLOAT32_JACOBIAN or "dtype" in case.sample.settings:
+    if y.size * point.x.size > FLOAT32_JACOBIAN:
         return
     with no_grad():
-        y32 = flat([t.data for t in case([wrap(a) for a in single])])
+        y32 = flat([t.data for t in function([wrap(a) for a in single])])
     jacobian = np.abs([pull_back(inputs, outputs, e) for e in np.eye(y.size)])
     jacobian = jacobian.reshape(y.size, point.x.size)
     terms = np.maximum(np.count_nonzero(jacobian, axis=1), 1)
     allowed = 4 * np.sqrt(terms) * _EPS32 * (jacobian @ np.abs(point.x) + np.abs(y)) + _TINY32
-    report.aspect("float32", 1.0).update(np.abs(y32 - y) / allowed, str(case.sample))
+    finding.update(np.abs(y32 - y) / allowed, at)
 
 
 def prove(

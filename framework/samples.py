@@ -135,6 +135,10 @@ def layouts(rng: Generator, draw: Draw) -> Iterator[np.ndarray]:
     yield np.broadcast_to(draw(rng, (1, 3)), (2, 3))
 
 
+#: Of the domain of `unary`: close to zero, and out where an op levels off or explodes.
+WITH_TAILS = (1.0, 1e-3, 8.0)
+
+
 def unary(
     low: float = -2.0,
     high: float = 2.0,

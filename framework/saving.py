@@ -199,7 +199,7 @@ def _described(file: Archive, what: str) -> Iterator[None]:
 
 
 def _may_write(filepath: Path, overwrite: bool) -> None:
-    if not overwrite and os.path.exists(filepath):
+    if not overwrite and os.path.lexists(filepath):
         raise FileExistsError(f"{os.fspath(filepath)!r} exists. Pass overwrite=True to replace it.")
 
 

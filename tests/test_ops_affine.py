@@ -83,3 +83,18 @@ def test_what_does_not_fit_is_refused(shape: Any, maps: Any, settings: Any, word
 def test_maps_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="maps must be finite"):
         gt.ops.affine_transform(np.ones((1, 2, 2, 1)), np.full((1, 6), np.nan))
+
+
+@pytest.mark.parametrize("fill_mode", list(PADDED))
+def test_the_nearest_pixel_gets_all_of_a_gradient_and_its_neighbours_nothing(
+    fill_mode: str,
+) -> None:
+    """The last pixel has no neighbour: nothing may be written there, not even 0 times infinity."""
+    g = np.zeros((1, 3, 3, 1))
+    g[0, 2, 2] = np.inf
+    maps = np.array([[1.0, 0, 0, 0, 1, 0]])
+    got = gt.ops.affine_transform_gradient(g, maps, fill_mode=fill_mode, interpolation="nearest")
+    np.testing.assert_array_equal(got.numpy(), g)
+    maps[0, [2, 5]] = 9  # far outside
+    got = gt.ops.affine_transform_gradient(g, maps, fill_mode=fill_mode, interpolation="nearest")
+    assert not np.isnan(got.numpy()).any()

@@ -243,6 +243,17 @@ def test_damaged_backup_falls_back_to_the_one_before(tmp_path: Path) -> None:
     assert_same(again, net)
 
 
+@pytest.mark.parametrize("to", ["nowhere.npz", "latest.npz"])
+def test_a_backup_that_is_a_broken_link_is_no_missing_one(tmp_path: Path, to: str) -> None:
+    (tmp_path / "latest.npz").symlink_to(to)
+    net = model()
+    before = [w.copy() for w in net.get_weights()]
+    with pytest.raises(OSError, match=r"latest\.npz"):
+        net.fit(X, Y, verbose=0, callbacks=[gt.callbacks.BackupAndRestore(tmp_path)])
+    assert (tmp_path / "latest.npz").is_symlink()
+    assert all(map(np.array_equal, net.get_weights(), before))
+
+
 def test_data_that_draws_from_numpy_goes_on_where_it_was(tmp_path: Path) -> None:
     class Noisy(gt.utils.PyDataset):
         def __len__(self) -> int:

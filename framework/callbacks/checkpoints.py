@@ -185,7 +185,8 @@ class BackupAndRestore(_Saver):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         for path in (self._latest, self._previous):
             sweep(path)
-        candidates = [p for p in (self._latest, self._previous) if p.exists()]
+        # A link to nowhere is no missing backup, which would start the training from nothing.
+        candidates = [p for p in (self._latest, self._previous) if os.path.lexists(p)]
         for path in candidates:
             try:
                 with archive.opened(path) as file:

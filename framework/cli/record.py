@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -29,7 +30,7 @@ def new_folder(out: str | Path | None, name: str, resume: bool = False) -> Path:
         UsageError: `out` holds a run already, or the folder cannot be made.
     """
     folder = _numbered(name) if out is None else Path(out)
-    if (folder / RECIPE).exists() and not resume:
+    if os.path.lexists(folder / RECIPE) and not resume:
         raise UsageError(
             f"{folder} holds a run already. Add --resume to go on with it, or choose another --out."
         )
@@ -61,7 +62,7 @@ def refuse_others(folder: Path, options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: it has others, or its recipe cannot be read.
     """
-    if not (folder / RECIPE).exists():
+    if not os.path.lexists(folder / RECIPE):
         return
     recipe = read_recipe(folder)
     begun, now = recipe["options"], json.loads(json.dumps(options))

@@ -14,6 +14,7 @@ import numpy as np
 from .jit import njit
 
 Array = np.ndarray
+Shares = tuple[Array, Array]
 
 CONSTANT, NEAREST, REFLECT, WRAP = 0, 1, 2, 3
 
@@ -79,9 +80,9 @@ def _floor(x: float) -> float:
 @njit(reorder=True)
 def _points(
     x: Array, y: Array, a: float, b: float, start: float, length: int, mode: int, nearest: bool,
-    at: Array, pixel: Array, beyond: Array,
+    at: Array, pixel: Array, shares: Shares,
 ) -> None:  # fmt: skip
-    """Where pixels read along an axis: the pixel of the border, and how far beyond it.
+    """Where pixels read along an axis: the pixel of the border, and the shares of it and the next.
 
     Points outside the border are folded to those within that show the same.
 
@@ -90,9 +91,11 @@ def _points(
         a, b, start: pixel (x, y) reads at ``a * x + b * y + start``.
         nearest: whether to round that.
         at: float64, to work in.
-        pixel, beyond: the results.
+        pixel, shares: the results; the two shares of a pixel add up to 1, and the smaller one is
+            as precise as the larger.
     """
-    kind = beyond.dtype.type
+    own, other = shares
+    kind = own.dtype.type
     last = float(length + 1)
     period = float(2 * length if mode == REFLECT else length)
     share = 1 / period
@@ -120,11 +123,11 @@ def _points(
         whole = np.int32(z)
         whole = whole if nearest or whole <= length else np.int32(length)
         pixel[k] = whole
-        beyond[k] = kind(z - whole)
+        own[k], other[k] = kind(1.0 - (z - whole)), kind(z - whole)
 
 
 @njit(reorder=True)
-def _read(pixels: Array, places: Array, across: Array, down: Array, row: int, out: Array) -> None:
+def _read(pixels: Array, places: Array, across: Shares, down: Shares, row: int, out: Array) -> None:
     """Pixels (count, C) of the result, between four pixels each."""
     count, channels = out.shape
     right, below = np.uintp(channels), np.uintp(row)
@@ -132,14 +135,14 @@ def _read(pixels: Array, places: Array, across: Array, down: Array, row: int, ou
         for k in range(count):
             a = np.uintp(places[k] + c)
             b = a + below
-            above = pixels[a] + (pixels[a + right] - pixels[a]) * across[k]
-            under = pixels[b] + (pixels[b + right] - pixels[b]) * across[k]
-            out[k, c] = above + (under - above) * down[k]
+            above = pixels[a] * across[0][k] + pixels[a + right] * across[1][k]
+            under = pixels[b] * across[0][k] + pixels[b + right] * across[1][k]
+            out[k, c] = above * down[0][k] + under * down[1][k]
 
 
 @njit(reorder=True)
 def _read_upright(
-    pixels: Array, left: Array, across: Array, top: Array, down: Array, line: Array, out: Array
+    pixels: Array, left: Array, across: Shares, top: Array, down: Shares, line: Array, out: Array
 ) -> None:
     """An image of the result whose rows are rows of the image: `_read` an axis at a time.
 
@@ -149,16 +152,15 @@ def _read_upright(
     """
     columns, row, channels = len(left), len(line), out.shape[1]
     for i in range(len(top)):
-        start, share = np.uintp(top[i] * row), down[i]
+        start, own, share = np.uintp(top[i] * row), down[0][i], down[1][i]
         below = start + np.uintp(row)
         for k in range(row):
-            above = pixels[start + np.uintp(k)]
-            line[k] = above + (pixels[below + np.uintp(k)] - above) * share
+            line[k] = pixels[start + np.uintp(k)] * own + pixels[below + np.uintp(k)] * share
         for c in range(channels):
             for j in range(columns):
                 a = np.uintp(left[j] * np.int32(channels) + np.int32(c))
-                near = line[a]
-                out[i * columns + j, c] = near + (line[a + np.uintp(channels)] - near) * across[j]
+                right = line[a + np.uintp(channels)]
+                out[i * columns + j, c] = line[a] * across[0][j] + right * across[1][j]
 
 
 @njit
@@ -171,17 +173,26 @@ def _take(pixels: Array, places: Array, out: Array) -> None:
 
 
 @njit
-def _add(pixels: Array, places: Array, across: Array, down: Array, row: int, g: Array) -> None:
-    """The gradient of `_read`. Shares are float64, so that what is left of one is exact too."""
+def _add(pixels: Array, places: Array, across: Shares, down: Shares, row: int, g: Array) -> None:
+    """The gradient of `_read`."""
     count, channels = g.shape
     for k in range(count):
         for c in range(channels):
             a = places[k] + c
-            above, below = g[k, c] * (1 - down[k]), g[k, c] * down[k]
-            pixels[a] += above * (1 - across[k])
-            pixels[a + channels] += above * across[k]
-            pixels[a + row] += below * (1 - across[k])
-            pixels[a + row + channels] += below * across[k]
+            above, below = g[k, c] * down[0][k], g[k, c] * down[1][k]
+            pixels[a] += above * across[0][k]
+            pixels[a + channels] += above * across[1][k]
+            pixels[a + row] += below * across[0][k]
+            pixels[a + row + channels] += below * across[1][k]
+
+
+@njit
+def _put(pixels: Array, places: Array, g: Array) -> None:
+    """The gradient of `_take`."""
+    count, channels = g.shape
+    for k in range(count):
+        for c in range(channels):
+            pixels[places[k] + c] += g[k, c]
 
 
 @njit
@@ -207,8 +218,7 @@ def move(
     place = np.arange(rows * columns)
     x, y = (place % columns).astype(np.float64), (place // columns).astype(np.float64)
     left, top = np.empty(len(x), np.int32), np.empty(len(x), np.int32)
-    across, down = np.empty(len(x), images.dtype), np.empty(len(x), images.dtype)
-    shares = np.empty((2, len(x) if back else 0))
+    shares = [np.empty(len(x), images.dtype) for _ in range(4)]
     at = np.empty(len(x), np.float64)
     line, steps = np.empty(row, images.dtype), np.arange(rows).astype(np.float64)
     for n in range(count):
@@ -218,21 +228,22 @@ def move(
         k, r = (columns, rows) if upright else (len(x), len(x))
         xs, ys = (steps, steps) if upright else (x, y)
         u, v = left[:k], top[:r]
-        if back:
-            _points(x, y, m[0], m[1], m[2], width, mode, not bilinear, at, u, shares[0])
-            _points(x, y, m[3], m[4], m[5], height, mode, not bilinear, at, v, shares[1])
-        else:
-            _points(x[:k], y[:k], m[0], m[1], m[2], width, mode, not bilinear, at, u, across[:k])
-            _points(xs, ys, m[3], m[4], m[5], height, mode, not bilinear, at, v, down[:r])
+        across, down = (shares[0][:k], shares[1][:k]), (shares[2][:r], shares[3][:r])
+        _points(x[:k], y[:k], m[0], m[1], m[2], width, mode, not bilinear, at, u, across)
+        _points(xs, ys, m[3], m[4], m[5], height, mode, not bilinear, at, v, down)
+        if not back:
             _continue(images[n], border, mode)
         if upright:
-            _read_upright(pixels, u, across[:k], v, down[:r], line, results[n])
+            _read_upright(pixels, u, across, v, down, line, results[n])
             continue
         for i in range(len(x)):
             left[i] = left[i] * np.int32(channels) + top[i] * np.int32(row)
         if back:
             border[:] = 0
-            _add(pixels, left, shares[0], shares[1], row, results[n])
+            if bilinear:
+                _add(pixels, left, across, down, row, results[n])
+            else:
+                _put(pixels, left, results[n])
             _add_back(images[n], border, mode)
         elif bilinear:
             _read(pixels, left, across, down, row, results[n])

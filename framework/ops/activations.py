@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..promotion import as_floats, beside, exactly
 from ..registry import composite, op
-from ..samples import KINK_DISTANCE, Generator, Sample, between, calls, unary
+from ..samples import KINK_DISTANCE, WITH_TAILS, Generator, Sample, between, calls, unary
 from ..tensor import DEFAULT_FLOAT, Tensor, as_tensor
 from .arithmetic import clip, held, hypot, minimum, where
 from .axes import axis_index, nonempty_axis
@@ -91,13 +91,13 @@ def relu6(x: Any) -> Tensor:
     return relu(x, max_value=6.0)
 
 
-@op(gradients=(lambda g, out, x: g * sigmoid(x),), samples=unary(-4, 4))
+@op(gradients=(lambda g, out, x: g * sigmoid(x),), samples=unary(-4, 4, scales=WITH_TAILS))
 def softplus(x: Array, /) -> Array:
     """log(1 + exp(x)), a smooth relu."""
     return np.logaddexp(x, x.dtype.type(0))
 
 
-@composite(samples=unary(-4, 4))
+@composite(samples=unary(-4, 4, scales=WITH_TAILS))
 def log_sigmoid(x: Any) -> Tensor:
     """log(sigmoid(x)), without underflow."""
     return -softplus(-as_floats("log_sigmoid", x))
@@ -123,7 +123,7 @@ def sparse_plus(x: Array, /) -> Array:
 
 @op(
     gradients=(lambda g, out, x, b: g * out / hypot(x, b**0.5),),
-    samples=unary(b=(4, 0.5)),
+    samples=unary(scales=WITH_TAILS, b=(4, 0.5)),
 )
 def squareplus(x: Array, /, b: float = 4) -> Array:
     """(x + sqrt(x^2 + b)) / 2, a softplus without exp (Barron, 2021); overflows nowhere."""
@@ -159,7 +159,7 @@ def celu(x: Array, /, alpha: float = 1.0) -> Array:
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha))
 
 
-@composite(samples=unary(-4, 4))
+@composite(samples=unary(-4, 4, scales=WITH_TAILS))
 def silu(x: Any) -> Tensor:
     """x sigmoid(x), also called swish (Ramachandran et al., 2017)."""
     x = as_floats("silu", x)
@@ -173,7 +173,7 @@ def hard_silu(x: Any) -> Tensor:
     return x * hard_sigmoid(x)
 
 
-@composite(samples=unary(approximate=(False, True)))
+@composite(samples=unary(scales=WITH_TAILS, approximate=(False, True)))
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """x times the normal distribution function at x (Hendrycks & Gimpel, 2016).
 
@@ -185,14 +185,17 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return 0.5 * x * erfc(x * -float(np.sqrt(0.5)))
 
 
-@composite(samples=unary())
+@composite(samples=unary(scales=WITH_TAILS))
 def mish(x: Any) -> Tensor:
     """x tanh(softplus(x)) (Misra, 2019)."""
     x = as_floats("mish", x)
     return x * tanh(softplus(x))
 
 
-@op(gradients=(lambda g, out, x: g / square(1.0 + abs_(x)),), samples=unary(avoid=(0.0,)))
+@op(
+    gradients=(lambda g, out, x: g / square(1.0 + abs_(x)),),
+    samples=unary(avoid=(0.0,), scales=WITH_TAILS),
+)
 def softsign(x: Array, /) -> Array:
     """x / (1 + |x|)."""
     return x / (1 + np.abs(x))
@@ -208,7 +211,7 @@ def hard_tanh(x: Array, /) -> Array:
     return held(x, -1, 1)
 
 
-@op(gradients=(lambda g, out, x: g * square(tanh(x)),), samples=unary())
+@op(gradients=(lambda g, out, x: g * square(tanh(x)),), samples=unary(scales=WITH_TAILS))
 def tanh_shrink(x: Array, /) -> Array:
     """x - tanh(x); near 0, where that cancels, by Lambert's continued fraction of tanh.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import kernels
 from ..registry import op
-from ..samples import unary
+from ..samples import WITH_TAILS, unary
 from ..tensor import Tensor
 
 Array = np.ndarray
@@ -87,7 +87,7 @@ def reciprocal(x: Array, /) -> Array:
     return np.divide(1, x)
 
 
-@op(gradients=(lambda g, out, x: g * out,), samples=unary(), numpy=np.exp)
+@op(gradients=(lambda g, out, x: g * out,), samples=unary(scales=WITH_TAILS), numpy=np.exp)
 def exp(x: Array, /) -> Array:
     """e to the power x."""
     return np.exp(x)
@@ -99,7 +99,7 @@ def exp2(x: Array, /) -> Array:
     return np.exp2(x)
 
 
-@op(gradients=(lambda g, out, x: g * exp(x),), samples=unary(), numpy=np.expm1)
+@op(gradients=(lambda g, out, x: g * exp(x),), samples=unary(scales=WITH_TAILS), numpy=np.expm1)
 def expm1(x: Array, /) -> Array:
     """e to the power x, minus 1, exact near 0."""
     return np.expm1(x)
@@ -126,7 +126,11 @@ def log10(x: Array, /) -> Array:
     return np.log10(x)
 
 
-@op(gradients=(lambda g, out, x: g / (1.0 + x),), samples=unary(-0.5, 3), numpy=np.log1p)
+@op(
+    gradients=(lambda g, out, x: g / (1.0 + x),),
+    samples=unary(-0.1, 3, scales=WITH_TAILS),
+    numpy=np.log1p,
+)
 def log1p(x: Array, /) -> Array:
     """log(1 + x), exact near 0."""
     return np.log1p(x)
@@ -170,7 +174,11 @@ def arccos(x: Array, /) -> Array:
     return np.arccos(x)
 
 
-@op(gradients=(lambda g, out, x: g / (1.0 + x * x),), samples=unary(), numpy=np.arctan)
+@op(
+    gradients=(lambda g, out, x: g / (1.0 + x * x),),
+    samples=unary(scales=WITH_TAILS),
+    numpy=np.arctan,
+)
 def arctan(x: Array, /) -> Array:
     """The inverse tangent."""
     return np.arctan(x)
@@ -190,7 +198,7 @@ def cosh(x: Array, /) -> Array:
 
 @op(
     gradients=(lambda g, out, x: 4.0 * g * logistic_density(2.0 * x),),
-    samples=unary(),
+    samples=unary(scales=WITH_TAILS),
     numpy=np.tanh,
 )
 def tanh(x: Array, /) -> Array:
@@ -198,21 +206,25 @@ def tanh(x: Array, /) -> Array:
     return np.tanh(x)
 
 
-@op(gradients=(lambda g, out, x: g * logistic_density(x),), samples=unary(-4, 4))
+@op(gradients=(lambda g, out, x: g * logistic_density(x),), samples=unary(-4, 4, scales=WITH_TAILS))
 def sigmoid(x: Array, /) -> Array:
     """1 / (1 + exp(-x)), the logistic function, without overflow."""
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1, small) / (1 + small)
 
 
-@op(gradients=(lambda g, out, x: -g * out * tanh(0.5 * x),), samples=unary(-4, 4))
+@op(
+    gradients=(lambda g, out, x: -g * out * tanh(0.5 * x),), samples=unary(-4, 4, scales=WITH_TAILS)
+)
 def logistic_density(x: Array, /) -> Array:
     """sigmoid(x) sigmoid(-x), the slope of the sigmoid; accurate where the sigmoid is 1 or 0."""
     small = np.exp(-np.abs(x))
     return small / np.square(1 + small)
 
 
-@op(gradients=(lambda g, out, x: g / cosh(out),), samples=unary(), numpy=np.arcsinh)
+@op(
+    gradients=(lambda g, out, x: g / cosh(out),), samples=unary(scales=WITH_TAILS), numpy=np.arcsinh
+)
 def arcsinh(x: Array, /) -> Array:
     """The inverse hyperbolic sine."""
     return np.arcsinh(x)
@@ -238,13 +250,19 @@ def arctanh(x: Array, /) -> Array:
     return np.arctanh(x)
 
 
-@op(gradients=(lambda g, out, x: g * _TWO_OVER_SQRT_PI * exp(-(x * x)),), samples=unary())
+@op(
+    gradients=(lambda g, out, x: g * _TWO_OVER_SQRT_PI * exp(-(x * x)),),
+    samples=unary(scales=WITH_TAILS),
+)
 def erf(x: Array, /) -> Array:
     """The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x."""
     return kernels.special.erf(x)
 
 
-@op(gradients=(lambda g, out, x: -g * _TWO_OVER_SQRT_PI * exp(-(x * x)),), samples=unary())
+@op(
+    gradients=(lambda g, out, x: -g * _TWO_OVER_SQRT_PI * exp(-(x * x)),),
+    samples=unary(scales=WITH_TAILS),
+)
 def erfc(x: Array, /) -> Array:
     """1 - erf(x), accurate where that is close to 0."""
     return kernels.special.erfc(x)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -105,15 +106,24 @@ def centred(x: Array, axis: Any) -> Array:
     return x - np.mean(x, axis=axis, keepdims=True)
 
 
-def _deviation(x: Tensor, axis: Axes) -> Tensor:
-    x = x - mean(x, axis=axis, keepdims=True)
-    return x - mean(x, axis=axis, keepdims=True)
+@op(
+    gradients=(lambda g, out, x, axis: centre(g, axis=axis),),
+    samples=lambda rng: (
+        Sample(sample.arrays[0], axis=sample.settings["axis"])
+        for sample in reductions(empty=False)(rng)
+    ),
+    resolve=nonempty_axes("centre"),
+    linear=True,
+)
+def centre(x: Array, /, axis: Any = None) -> Array:
+    """x less its mean along the axes, to the last bit: differences of close values are exact."""
+    return centred(x, axis)
 
 
 @op(
     gradients=(
         lambda g, out, x, axis, keepdims, ddof: (
-            kept(g, x, axis) * _deviation(x, axis) * (2.0 / (_count(x, axis) - ddof))
+            kept(g, x, axis) * centre(x, axis=axis) * (2.0 / (_count(x, axis) - ddof))
         ),
     ),
     samples=lambda rng: _spread_samples(rng, between(-2, 2)),
@@ -197,7 +207,7 @@ def std(x: Any, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tens
     """The standard deviation, over n - ddof; its gradient is taken as 0 where it is 0."""
     x = as_tensor(x)
     settings = nonempty_axes("std")(x, axis=axis, ddof=ddof)
-    length = norm(_deviation(x, settings["axis"]), 2, axis, keepdims)
+    length = norm(centre(x, axis=settings["axis"]), 2, axis, keepdims)
     return length * float(_count(x, settings["axis"]) - ddof) ** -0.5
 
 
@@ -259,7 +269,10 @@ def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, axis: Axes, keepdims: boo
 
 @op(
     gradients=(_logsumexp_rule,),
-    samples=reductions(empty=False),
+    samples=lambda rng: chain(
+        reductions(empty=False)(rng),
+        reductions(between(40, 60), empty=False)(rng),  # one number decides, and is large
+    ),
     resolve=nonempty_axes("logsumexp"),
 )
 def logsumexp(x: Array, /, axis: Any = None, keepdims: bool = False) -> Array:

@@ -19,6 +19,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import gradtape as gt
+from gradtape import models, serialization
+from gradtape.checked import kinds_of
+
 from .data import FORMATS
 from .formats import Format
 from .guard import TooSlow, Watch
@@ -51,10 +55,22 @@ def _foreign(error: BaseException) -> bool:
     return not any(part in last for part in ("framework", "datasets", "models", "gradtape", "fuzz"))
 
 
+def _load_all() -> None:
+    """What the package looks up in itself when it is first asked for is no doing of a file."""
+    for package in (models, gt.layers, gt.losses, gt.metrics, gt.optimizers, gt.callbacks):
+        for name in dir(package):
+            getattr(package, name)
+    for thing in list(serialization._known.values()):
+        for cls in getattr(thing, "__mro__", ()):
+            if hasattr(cls.__init__, "__wrapped__"):
+                kinds_of(cls.__init__.__wrapped__)
+
+
 def work(name: str, seed: int, numbers: range, at: Any, folder: Path) -> None:
     """Fuzz one format in this process; prints findings and, at the end, a count."""
     warnings.simplefilter("ignore")
     form = FORMATS[name](folder)
+    _load_all()
     watch = Watch(folder, form.allowed)
     # What is imported at first use is no violation: an honest and a damaged file show it all.
     for start in range(40):
