@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import archive
+from .allowance import allowance
 from .archive import Archive
 from .checked import checked
 from .errors import FileError
@@ -88,13 +89,18 @@ def load_model(
         custom_objects: classes and functions of your own, by the names in the file, unless they are
             registered with ``gt.saving.register_keras_serializable()``.
         compile: whether to compile it as it was, with the state of its optimizer.
-        safe_mode: accepted as Keras takes it; a file can never run code of its own.
+        safe_mode: whether the file may ask for little more memory and time than its size explains.
+            False trusts it. It can run no code of its own, either way.
 
     Raises:
         ValueError: the file is damaged, or names a class that is not known.
         OSError: it cannot be opened.
     """
-    with archive.opened(filepath) as file, custom_object_scope(custom_objects):
+    with (
+        archive.opened(filepath) as file,
+        custom_object_scope(custom_objects),
+        nullcontext() if safe_mode else allowance(None),
+    ):
         if file.config.get("kind") != "model":
             raise FileError(
                 f"{file.name!r} holds weights only: make the model, then model.load_weights(path)."

@@ -378,7 +378,8 @@ def _called(layer: Any, inputs: Any, settings: Any, returned: Any) -> Any:
     if limited() and layer.tries(Call(layer, tuple(inputs), settings)):
         raise ValueError(
             f"the file does not say what {layer.name!r} returns, as those of earlier versions do "
-            "not. Make the model in code and call model.load_weights()"
+            "not, and nothing that it names is tried unasked. If you trust it, load it with "
+            "safe_mode=False, and save it again"
         )
     return layer(*inputs, **settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,18 @@ def test_a_call_with_what_cannot_be_written_down_says_so() -> None:
     model = gt.Model(x, Odd()(x, how=object()))
     with pytest.raises(TypeError, match=r"<object .* cannot be saved"):
         model.get_config()
+
+
+def test_a_file_of_an_earlier_version_loads_once_it_is_trusted(tmp_path: Path) -> None:
+    """It does not say what ops return, and an op could be asked for an array of any size."""
+    saved = Path(__file__).parent / "saved" / "functional_0.1.npz"
+    with pytest.raises(ValueError, match=r"does not say what 'add' returns.*safe_mode=False"):
+        gt.load_model(saved)
+    x = np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype(np.float32)
+    expected = np.load(saved.with_name("functional_0.1_predictions.npy"))
+    model = gt.load_model(saved, safe_mode=False)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-7)
+    assert model.optimizer.iterations == 2
+    model.save(tmp_path / "again.npz")
+    again = gt.load_model(tmp_path / "again.npz")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
