@@ -91,6 +91,7 @@ def test_what_is_no_object_file_is_not_linked_even_with_the_right_checksum(
         b"\n".join([b"\xff", called, code]),
         b"\n".join([symbol, called, code[:18] + b"\x03\x00" + code[20:]]),  # of a 386
         b"\n".join([symbol, called, code.replace(b"gradtape.", b"grudtape.")]),
+        b"\n".join([symbol, called, code[:40] + b"\xff" * 8 + code[48:]]),  # sections far away
     ):
         path.write_bytes(_with_checksum(lie))
         assert objects.load(*key) is None

@@ -41,6 +41,8 @@ def _names(code: bytes) -> tuple[set[bytes], set[bytes]]:
     identity, kind, machine, _, _, _, start, _, _, _, _, size, count, _ = _HEADER.unpack_from(code)
     if identity[4:6] != b"\x02\x01" or kind != _RELOCATABLE or size != _SECTION.size:
         raise ValueError("no relocatable file of 64 bits")
+    if start > len(code):  # more than an offset can be, perhaps
+        raise ValueError("its sections begin after the file")
     if machine != _MACHINES.get(platform.machine().lower()):
         raise ValueError("for another machine")
     sections = [_SECTION.unpack_from(code, start + i * size) for i in range(count)]

@@ -298,7 +298,8 @@ def mutated_zip(
     elif kind == 13:
         members[at] = replace(one, method=rng.choice((1, 8, 9, 12, 14, 93, 99, 65_535)))
     elif kind == 14:
-        members += [one] * rng.choice((1, 2, 70_000 if rng.random() < 0.01 else 3))
+        many = min(70_000, (64 << 20) // (len(one.data) + 1)) if rng.random() < 0.01 else 3
+        members += [one] * rng.choice((1, 2, many))
     elif kind == 15:
         many = 60_000 if rng.random() < 0.02 else 300
         members += [Member(b"%d.npy" % i, b"", offset=0, size=5, packed=5) for i in range(many)]
