@@ -24,6 +24,10 @@ class FileError(ValueError):
         super().__init__(message if len(message) <= LONGEST else f"{message[:LONGEST]}...")
 
 
+class NoTensorError(TypeError):
+    """A value of which no tensor can be made; the op that was to take it adds its name."""
+
+
 class ArgumentError(TypeError, ValueError):
     """An argument that is not what it must be: of the wrong type or out of range, whoever asks."""
 

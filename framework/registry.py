@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .anomaly import check_forward, users_line
-from .errors import ShapeError
+from .errors import NoTensorError, ShapeError
 from .numpy_protocol import Names, NumpyFunction, NumpyUfunc
 from .operators import ToCome, deferred
 from .promotion import as_tensors, in_one_kind
@@ -291,7 +291,10 @@ class Composite:
         symbolic = deferred(args)
         if symbolic is not None:
             return symbolic.defer(self, args, settings)
-        return self.function(*args, **settings)
+        try:
+            return self.function(*args, **settings)
+        except NoTensorError as error:
+            raise TypeError(f"{self.name}: {error}") from None
 
 
 def op(

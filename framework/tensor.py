@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ShapeError
+from .errors import NoTensorError, ShapeError
 from .operators import Operators, plain_index
 from .tape import NUMPY, OPS, Memory, Node, grad_mode
 from .tracebacks import filtered
@@ -363,7 +363,7 @@ def _to_array(data: Any, dtype: Any = None) -> np.ndarray:
     if array.dtype == np.float16 and dtype is None:
         return array.astype(DEFAULT_FLOAT)
     what = f"{type(data).__name__} {data!r:.60}" if array.dtype.kind in "OSU" else array.dtype
-    raise TypeError(
+    raise NoTensorError(
         f"A tensor holds float32, float64, integers or bools, received {what}. Convert it first, "
         "for example with astype('float32')."
     )

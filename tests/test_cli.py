@@ -129,6 +129,8 @@ def test_one_is_not_several(capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 image to learn from" in said and "1 epoch, seed 0" in said
     assert "1 epochs" not in said and "1 images" not in said
     assert main(["evaluate", "run", "--limit", "1"]) == 0
+    with pytest.raises(SystemExit):
+        main(["evaluate", "run", "--limit", "-5"])
     assert "1 test image of" in capsys.readouterr().out
 
 

@@ -197,3 +197,11 @@ def test_a_setting_only_numpy_has_is_refused():
 def test_an_op_may_answer_for_several_functions():
     assert NUMPY[np.radians].op is NUMPY[np.deg2rad].op is OPS["deg2rad"]
     assert NUMPY[np.fabs].op is NUMPY[np.abs].op is OPS["abs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"), [("std", 0), ("stack", 0), ("log1p", 0), ("kron", 1)]
+)
+def test_what_is_no_array_is_refused_by_the_name_of_the_op(name, others):
+    with pytest.raises(TypeError, match=rf"^{name}: (A tensor holds|received NoneType)"):
+        OPS[name](None, *[np.ones(3)] * others)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import counted
 from . import recipes, record
-from .train import asked, images
+from .train import asked, count, images
 from .usage import UsageError
 
 
@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
     add = parser.add_argument
     add("folder", metavar="RUN", type=Path, help="the folder of a run, as runs/lenet5-mnist-1")
     add("--data", metavar="SET", help="another data set than the one it was trained on")
-    add("--limit", metavar="N", type=int, help="use only the first N images")
+    add("--limit", metavar="N", type=count, help="use only the first N images")
     parser.set_defaults(run=run)
 
 

@@ -40,8 +40,8 @@ def add_parser(subparsers: Any) -> None:
         "--data", metavar="SET", default="mnist_sample",
         help="a data set of gradtape.datasets (default: mnist_sample)",
     )  # fmt: skip
-    add("--epochs", metavar="N", type=_count, help="passes over the training images")
-    add("--batch-size", metavar="N", type=_count, help="images per step")
+    add("--epochs", metavar="N", type=count, help="passes over the training images")
+    add("--batch-size", metavar="N", type=count, help="images per step")
     add("--optimizer", metavar="NAME", help="one of gradtape.optimizers")
     add(
         "--learning-rate", metavar="RATE", type=_rate,
@@ -67,7 +67,7 @@ def add_parser(subparsers: Any) -> None:
         "--seed", metavar="N", type=int, default=0,
         help="of weights, shuffling, dropout and augmentation (default: 0)",
     )  # fmt: skip
-    add("--limit", metavar="N", type=_count, help="use only the first N images of either part")
+    add("--limit", metavar="N", type=count, help="use only the first N images of either part")
     add("--out", metavar="DIR", help="where to write (default: runs/NET-SET-NUMBER)")
     add("--no-picture", action="store_true", help="draw nothing")
     add(
@@ -76,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
         "the same end, bit for bit; with no --out, the last one in runs/",
     )  # fmt: skip
     add(
-        "--backup-every", metavar="N", type=_count,
+        "--backup-every", metavar="N", type=count,
         help="steps between two backups, which --resume needs (default: one after each epoch)",
     )  # fmt: skip
     parser.set_defaults(run=run)
@@ -224,7 +224,7 @@ def _plan(options: dict[str, Any], learned: int, held_out: int) -> str:
     )
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, received {text}")
@@ -256,7 +256,7 @@ def _augmentations(text: str) -> tuple[str, ...]:
 
 
 # How argparse words a value that is no number at all.
-_count.__name__, _rate.__name__, _share.__name__ = "whole number", "number", "number"
+count.__name__, _rate.__name__, _share.__name__ = "whole number", "number", "number"
 
 
 def asked(make: Callable[[], Any]) -> Any:
