@@ -28,9 +28,7 @@ from .layers.activation import Identity
 from .layers.base import Layer, placeholder_weights
 from .layers.core import InputLayer
 from .layers.reshaping import Flatten, Reshape
-from .model import Model
 from .receptive import ReceptiveField, joined
-from .sequential import Sequential
 from .symbolic import Call, SymbolicTensor
 from .topology import Topology, shape_leaves
 from .tree import Shape, shape_map, tree_leaves, tree_map
@@ -233,8 +231,9 @@ class _Walk:
         layer, sources = call.layer, [self.states[id(t)] for t in call.sources()]
         results: list[SymbolicTensor] = list(tree_leaves(call.outputs))
         inner: list[LayerAnalysis] = []
-        if isinstance(layer, Model) and (graph := _graph_of(layer)) is not None:
-            inputs, calls, outputs = graph
+        connections = getattr(layer, "_connections", None)  # of a model
+        if connections is not None and (connected := connections()) is not None:
+            inputs, calls, outputs = _flat(*connected)
             counted = set(self.counted)
             for tensor, state in zip(inputs, sources, strict=True):
                 self.states[id(tensor)] = state
@@ -312,25 +311,13 @@ class _Walk:
         )
 
 
-def _graph_of(model: Model) -> Graph | None:
-    """Inputs, calls and outputs of a model that knows them."""
-    topology = model._topology
-    if topology is not None and type(model).call is Model.call:
-        return _leaves(topology.inputs), topology.calls, _leaves(topology.outputs)
-    if isinstance(model, Sequential) and model._chain:
-        return _leaves(model.input), model._chain, _leaves(model.output)
-    return None
+def _graph(model: Any, shapes: Any) -> Graph:
+    """Inputs, calls and outputs of a model, which may have to be called on symbolic inputs."""
+    connected = model._connections(shapes)
+    return _traced(model, shapes) if connected is None else _flat(*connected)
 
 
-def _graph(model: Model, shapes: Any) -> Graph:
-    """Likewise, of a model that may have to be built, or called on symbolic inputs, for it."""
-    if isinstance(model, Sequential) and not model.built:
-        model.build(shapes)
-    graph = _graph_of(model)
-    return graph if graph is not None else _traced(model, shapes)
-
-
-def _traced(model: Model, shapes: Any) -> Graph:
+def _traced(model: Any, shapes: Any) -> Graph:
     """What a subclass computes, by calling it on symbolic inputs; leaves no trace in its layers."""
     before = {layer: len(layer._calls) for layer in _all_layers(model)}
     shapes = model.input_shape if shapes is None else shapes
@@ -346,18 +333,18 @@ def _traced(model: Model, shapes: Any) -> Graph:
     finally:
         for layer in _all_layers(model):
             del layer._calls[before.get(layer, 0) :]
-    return _leaves(inputs), topology.calls, _leaves(outputs)
+    return _flat(inputs, topology.calls, outputs)
 
 
-def _all_layers(model: Model) -> list[Layer]:
+def _all_layers(model: Any) -> list[Layer]:
     return [layer for layer in model._all_layers() if isinstance(layer, Layer)]
 
 
-def _leaves(tensors: Any) -> list[SymbolicTensor]:
-    return list(tree_leaves(tensors))
+def _flat(inputs: Any, calls: list[Call], outputs: Any) -> Graph:
+    return list(tree_leaves(inputs)), calls, list(tree_leaves(outputs))
 
 
-def _listed(model: Model, shapes: Any) -> list[Shape]:
+def _listed(model: Any, shapes: Any) -> list[Shape]:
     """The shapes of the inputs, in their order."""
     if model._topology is not None:
         return model._topology.listed(shapes, shape_leaves, model._where)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .anomaly import check_backward, detect_anomaly
-from .tape import OPS, Memory, Node, enable_grad, grad_enabled, grad_mode
+from .tape import OPS, PASSES, Memory, Node, enable_grad, grad_enabled, grad_mode
 from .tensor import Tensor, as_tensor, wrap
 
 #: Several threads may add to the ``.grad`` of one leaf.
@@ -276,3 +276,6 @@ def _store(tensor: Tensor, gradient: Tensor, create_graph: bool) -> None:
             tensor.grad = OPS["copy"](gradient)
         else:
             tensor.grad = wrap(gradient.data.copy())
+
+
+PASSES["backward"] = run_backward

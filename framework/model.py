@@ -14,7 +14,7 @@ from .layers.core import InputLayer
 from .naming import unique_name
 from .serialization import register, serialize
 from .summary import summary_text
-from .symbolic import SymbolicTensor
+from .symbolic import Call, SymbolicTensor
 from .tensor import Tensor, as_tensor
 from .topology import Topology, tensors_from_config
 from .tracebacks import shorten
@@ -104,6 +104,13 @@ class Model(Trainer, Layer):
         if self._topology is not None and type(self).call is Model.call:
             return self._topology.output_shapes(input_shape, self._where)
         return super().compute_output_shape(input_shape)
+
+    def _connections(self, shapes: Any = None) -> tuple[Any, list[Call], Any] | None:
+        """Inputs, calls and outputs, if the model knows them; of `shapes` if it is not built."""
+        topology = self._topology
+        if topology is None or type(self).call is not Model.call:
+            return None
+        return topology.inputs, topology.calls, topology.outputs
 
     def _convert(self, value: Any) -> Tensor:
         if self._topology is None:

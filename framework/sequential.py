@@ -69,6 +69,11 @@ class Sequential(Model):
         """
         return self._chain[-1].outputs if self._chain else super().output
 
+    def _connections(self, shapes: Any = None) -> tuple[Any, list[Call], Any] | None:
+        if not self.built and shapes is not None:
+            self.build(shapes)
+        return (self.input, self._chain, self.output) if self._chain else None
+
     @filtered
     def add(self, layer: Any) -> None:
         """Put a layer at the end.

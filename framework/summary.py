@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .analysis import analysis as analysis_of
 from .layers.base import Layer
 from .symbolic import Call
 from .tree import tree_map
@@ -81,10 +82,8 @@ def _analysis(model: Any, batch_size: int) -> tuple[Any, str]:
     """The analysis, or None and why there is none."""
     if not model.built:
         return None, ""
-    from .analysis import analysis  # which looks into models, and they have a summary
-
     try:
-        return analysis(model, batch_size=batch_size), ""
+        return analysis_of(model, batch_size=batch_size), ""
     except ValueError as error:
         return None, str(error)
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .allowance import spend
+from .naming import unique_name
 from .operators import Deferred
+from .serialization import lookup
 from .tree import Shape, shape_map, tree_leaves, tree_map
 
 if TYPE_CHECKING:
@@ -135,9 +137,8 @@ class SymbolicTensor(Deferred):
         return len(self.shape)
 
     def defer(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-        from .layers.operation import operation  # which is a layer, built upon this file
-
-        return operation(op, args, settings)
+        operation = lookup("Operation", package="layers")  # which is built upon this file
+        return operation(op.name, name=unique_name(op.name))(*args, **settings)
 
     def __repr__(self) -> str:
         return f"<SymbolicTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Every registered op by name, and the ops that answer for a NumPy function called on a tensor.
 OPS: dict[str, Any] = {}
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
+#: What is built upon tensors, and what tensors call all the same: ``"backward"``.
+PASSES: dict[str, Callable[..., Any]] = {}
 
 _serial = itertools.count()
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import NoTensorError, ShapeError
 from .operators import Operators, plain_index
-from .tape import NUMPY, OPS, Memory, Node, grad_mode
+from .tape import NUMPY, OPS, PASSES, Memory, Node, grad_mode
 from .tracebacks import filtered
 
 DEFAULT_FLOAT = np.dtype(np.float32)
@@ -320,9 +320,7 @@ class Tensor(Operators):
                 "backward() on a tensor that requires no gradient. Create an input with "
                 "requires_grad=True, and compute outside gt.no_grad()."
             )
-        from .backward import run_backward
-
-        run_backward([self], [gradient], retain_graph=retain_graph, create_graph=create_graph)
+        PASSES["backward"]([self], [gradient], retain_graph=retain_graph, create_graph=create_graph)
 
     def zero_grad(self) -> None:
         """Forget the accumulated gradient."""

@@ -199,9 +199,7 @@ def test_an_op_may_answer_for_several_functions():
     assert NUMPY[np.fabs].op is NUMPY[np.abs].op is OPS["abs"]
 
 
-@pytest.mark.parametrize(
-    ("name", "others"), [("std", 0), ("stack", 0), ("log1p", 0), ("kron", 1)]
-)
+@pytest.mark.parametrize(("name", "others"), [("std", 0), ("stack", 0), ("log1p", 0), ("kron", 1)])
 def test_what_is_no_array_is_refused_by_the_name_of_the_op(name, others):
     with pytest.raises(TypeError, match=rf"^{name}: (A tensor holds|received NoneType)"):
         OPS[name](None, *[np.ones(3)] * others)

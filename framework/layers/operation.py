@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import unknown_name
-from ..naming import unique_name
 from ..operators import deferred
 from ..serialization import register
 from ..symbolic import Call
@@ -61,8 +60,3 @@ class Operation(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {"op": self.op, "name": self.name}
-
-
-def operation(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-    """What `op` will return for arguments that hold symbolic tensors."""
-    return Operation(op.name, name=unique_name(op.name))(*args, **settings)

@@ -182,7 +182,7 @@ def _group_samples(rng: Generator) -> Iterator[Sample]:
                                 ((2, 4, 2), 2, 1), ((2, 2, 2), 2, -1), ((0, 2, 2), 1, -1),
                                 ((1, 2, 1, 4), 2, -1)]:  # fmt: skip
         channels = (shape[axis],)
-        settings = {"groups": groups, "axis": axis}
+        settings: dict[str, Any] = {"groups": groups, "axis": axis}
         if _of_few(math.prod(shape[1:]) // groups):
             settings["epsilon"] = 8.0
         for _ in range(8):
