@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradtape.config.exports import exporting
 from gradtape.errors import unknown_name
-from gradtape.exports import exporting
 
 from . import cifar10, fashion_mnist, mnist, mnist_sample
 from ._files import DataSet

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gradtape.reading import opened_regular
+from gradtape.config.reading import opened_regular
 
 from ._files import DataSet
 from ._read import corrupt

@@ -18,28 +18,37 @@ from . import (
     regularizers,
     saving,
 )
-from .analysis import analysis
-from .anomaly import detect_anomaly
-from .checkpoint import checkpoint
-from .cloning import clone_model
-from .exports import exporting
-from .functional import grad, hessian, hvp, jacobian, jvp, stop_gradient, value_and_grad, vjp
-from .gradcheck import GradientError, gradcheck
-from .gradient_tape import GradientTape
+from .autograd.anomaly import detect_anomaly
+from .autograd.checkpoint import checkpoint
+from .autograd.functional import (
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
+from .autograd.gradient_tape import GradientTape
+from .autograd.registry import composite, op
+from .autograd.samples import Sample
+from .autograd.tape import enable_grad, is_grad_enabled, no_grad
+from .autograd.tensor import Tensor, as_tensor, tensor
+from .autograd.variable import Variable
+from .config.exports import exporting
 from .initializers import Initializer
+from .inspection.analysis import analysis
 from .layers import Input, InputSpec, Layer
 from .losses import Loss
 from .metrics import Metric
-from .model import Model
+from .model.cloning import clone_model
+from .model.model import Model
+from .model.sequential import Sequential
 from .optimizers import Optimizer
-from .registry import composite, op
+from .proof.gradcheck import GradientError, gradcheck
 from .regularizers import Regularizer
-from .samples import Sample
 from .saving import load_model
-from .sequential import Sequential
-from .tape import enable_grad, is_grad_enabled, no_grad
-from .tensor import Tensor, as_tensor, tensor
-from .variable import Variable
 
 __version__ = "0.1.0"
 
@@ -48,7 +57,7 @@ if TYPE_CHECKING:
     from . import models as models
     from . import plot as plot
     from . import utils
-    from .proof import prove
+    from .proof.proof import prove
 
 __all__ = [
     "GradientError",
@@ -105,5 +114,5 @@ __all__ = [
 
 if not TYPE_CHECKING:  # so that types know every name
     #: What is slow to import, uses the package itself, or needs an extra.
-    _later = {"datasets": "", "models": "", "plot": "", "utils": "", "prove": ".proof"}
+    _later = {"datasets": "", "models": "", "plot": "", "utils": "", "prove": ".proof.proof"}
     __getattr__, __dir__ = exporting(__name__, __all__, later=_later)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import ops
-from .exports import exporting
-from .serialization import deserializer, resolve, serialize
-from .tensor import Tensor, as_tensor
+from .autograd.tensor import Tensor, as_tensor
+from .config.exports import exporting
+from .config.serialization import deserializer, resolve, serialize
 
 Activation = Callable[[Any], Tensor]
 

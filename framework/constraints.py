@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import ops
-from .checked import Checked, NotNegative, Share
+from .autograd.tape import no_grad
+from .autograd.tensor import Tensor, as_tensor
+from .autograd.variable import Variable
+from .config.checked import Checked, NotNegative, Share
+from .config.exports import exporting
+from .config.serialization import deserializer, register, resolve, serialize, spellings
 from .errors import ShapeError
-from .exports import exporting
-from .serialization import deserializer, register, resolve, serialize, spellings
-from .tape import no_grad
-from .tensor import Tensor, as_tensor
-from .variable import Variable
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "constrain", "deserialize",
            "get", "max_norm", "min_max_norm", "non_neg", "serialize", "unit_norm"]  # fmt: skip

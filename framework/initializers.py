@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import random
-from .checked import Checked, Finite, NotNegative, Numbers, Positive
-from .exports import exporting
-from .serialization import deserializer, register, resolve, serialize, spellings
+from .autograd import random
+from .config.checked import Checked, Finite, NotNegative, Numbers, Positive
+from .config.exports import exporting
+from .config.serialization import deserializer, register, resolve, serialize, spellings
 
 Shape = tuple[int, ...]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import ops
-from .checked import Checked, NotNegative
-from .exports import exporting
-from .serialization import deserializer, register, resolve, serialize, spellings
-from .tensor import Tensor, as_tensor
+from .autograd.tensor import Tensor, as_tensor
+from .config.checked import Checked, NotNegative
+from .config.exports import exporting
+from .config.serialization import deserializer, register, resolve, serialize, spellings
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1",
            "l1_l2", "l2", "orthogonal_regularizer", "serialize"]  # fmt: skip

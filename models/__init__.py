@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gradtape import Model, Sequential, clone_model, load_model
-from gradtape.cloning import model_from_json
+from gradtape.config.exports import exporting
 from gradtape.errors import unknown_name
-from gradtape.exports import exporting
+from gradtape.model.cloning import model_from_json
 from gradtape.saving import save_model
 
 from .alexnet import AlexNet, AlexNetSmall

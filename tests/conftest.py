@@ -15,7 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _ops_of_the_package() -> Iterator[None]:
     """An op that a test defines is gone after it."""
-    from gradtape.tape import NUMPY, OPS
+    from gradtape.autograd.tape import NUMPY, OPS
 
     kept = [(table, dict(table)) for table in (OPS, NUMPY)]
     yield

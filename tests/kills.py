@@ -45,7 +45,7 @@ def fit(folder: Path, save_freq: str) -> None:
     import numpy as np
 
     import gradtape as gt
-    from gradtape.writing import write_text
+    from gradtape.config.writing import write_text
 
     gt.utils.set_random_seed(3)
     folder.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 import gradtape as gt
 from gradtape import kernels
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
 
 KERNELS = Path(kernels.__file__).parent
 #: Those that call a library, or compile nothing themselves.

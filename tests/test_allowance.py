@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape import archive
-from gradtape.allowance import allowance, spend
+from gradtape.config.allowance import allowance, spend
 from gradtape.errors import FileError
+from gradtape.saving import archive
 
 
 def test_without_an_allowance_nobody_minds() -> None:

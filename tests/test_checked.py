@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape import checked
-from gradtape.checked import Axes, Checked, Count, Natural, NotNegative, Numbers, Share
+from gradtape.config import checked
+from gradtape.config.checked import Axes, Checked, Count, Natural, NotNegative, Numbers, Share
 from gradtape.errors import ArgumentError
 
 MODULES = (

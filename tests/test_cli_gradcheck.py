@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gradtape.autograd.tape import OPS
 from gradtape.cli import main
-from gradtape.tape import OPS
 
 MINE = """
 import gradtape as gt

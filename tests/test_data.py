@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.data import (
+from gradtape.data.data import (
     ArrayData,
     class_weights,
     pack_x_y_sample_weight,

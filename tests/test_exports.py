@@ -8,7 +8,8 @@ from importlib import import_module
 import pytest
 
 import gradtape as gt
-from gradtape import exports, left_out
+from gradtape import left_out
+from gradtape.config import exports
 
 MODULES = [
     "gradtape",
@@ -73,5 +74,5 @@ def test_nothing_is_left_out_that_is_there() -> None:
 def test_names_are_imported_once_when_first_asked_for() -> None:
     get, names = exports.exporting("gradtape", ["Model"], later={"prove": ".proof", "plot": ""})
     assert names() == ["Model", "plot", "prove"]
-    assert get("prove") is import_module("gradtape.proof").prove
+    assert get("prove") is import_module("gradtape.proof.proof").prove
     assert get("plot") is import_module("gradtape.plot")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.data import ArrayData
-from gradtape.feeding import BatchData, Rounds, data_for, validation_for, yields_batches
+from gradtape.data.data import ArrayData
+from gradtape.data.feeding import BatchData, Rounds, data_for, validation_for, yields_batches
 
 X, Y = np.arange(20.0, dtype=np.float32).reshape(10, 2), np.arange(10)
 PARTS = [(X[i : i + 3], Y[i : i + 3]) for i in range(0, 10, 3)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.foreign import FORMATS
+from gradtape.saving.foreign import FORMATS
 
 
 def net() -> gt.Sequential:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.gradcheck import Checked, GradientError, UncheckedError
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
+from gradtape.proof.gradcheck import Checked, GradientError, UncheckedError
 
 o = gt.ops
 RNG = np.random.default_rng(0)

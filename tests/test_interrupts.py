@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from gradtape.interrupts import Interrupts, deferred
+from gradtape.config.interrupts import Interrupts, deferred
 
 
 def press() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gradtape.autograd.variable import Variable
 from gradtape.layers import Dense, Dropout, Layer
-from gradtape.variable import Variable
 
 RNG = np.random.default_rng(0)
 

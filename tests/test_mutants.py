@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.gradcheck import GradientError
-from gradtape.mutants import judge, summary
-from gradtape.samples import calls
+from gradtape.autograd.samples import calls
+from gradtape.proof.gradcheck import GradientError
+from gradtape.proof.mutants import judge, summary
 
 FEW = calls(((3,), {}), repeats=2)
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from gradtape import naming
+from gradtape.config import naming
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.tape import NUMPY
+from gradtape.autograd.tape import NUMPY
 
 X = np.random.default_rng(0).permutation(6).reshape(2, 3) + 0.5
 OUT = np.zeros((2, 3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.tape import NUMPY, OPS
+from gradtape.autograd.tape import NUMPY, OPS
 
 STEP = 1e-6
 RTOL = 1e-6  # of a central difference of that step

@@ -10,7 +10,7 @@ import pytest
 
 import gradtape as gt
 from gradtape import layers
-from gradtape.outputs import OutputScores, names_of, scores_for
+from gradtape.training.outputs import OutputScores, names_of, scores_for
 
 RNG = np.random.default_rng(0)
 N = 10

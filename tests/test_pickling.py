@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
 
 PLACES = (
     "activations", "callbacks", "constraints", "datasets", "initializers", "layers", "losses",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gradtape.progress import Progress, format_logs
+from gradtape.callbacks.progress import Progress, format_logs
 
 pty = pytest.importorskip("pty", reason="needs a pseudo terminal, which Windows has not")
 import fcntl  # noqa: E402

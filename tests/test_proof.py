@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.gradcheck import RTOL
-from gradtape.proof import prove
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
+from gradtape.proof.gradcheck import RTOL
+from gradtape.proof.proof import prove
 
 
 @pytest.mark.parametrize("name", sorted(OPS))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gradtape import reading
+from gradtape.config import reading
 from gradtape.errors import FileError
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.registry import op
-from gradtape.samples import no_samples, unary
-from gradtape.tape import OPS
+from gradtape.autograd.registry import op
+from gradtape.autograd.samples import no_samples, unary
+from gradtape.autograd.tape import OPS
 
 #: Pieces of gradient rules that several families share; no ops in their own right.
 HELPERS = {"kept"}

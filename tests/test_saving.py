@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape import archive
 from gradtape.layers import Conv2D, Dense, Dropout, Flatten, Input, Layer
+from gradtape.saving import archive
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(3, 6, 6, 1))

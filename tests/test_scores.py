@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.scores import Scores, flat, numbers_of
+from gradtape.training.scores import Scores, flat, numbers_of
 
 Y, P = np.array([[0.0], [1.0]]), np.array([[0.4], [0.4]])
 

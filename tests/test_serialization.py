@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from gradtape import serialization
-from gradtape.serialization import custom_object_scope, deserialize, register, serialize
+from gradtape.config import serialization
+from gradtape.config.serialization import custom_object_scope, deserialize, register, serialize
 
 
 @register("tests.serialization")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradtape.settings import check_verbose, count_of, refuse_unknown
+from gradtape.config.settings import check_verbose, count_of, refuse_unknown
 
 
 def test_counts_are_whole_and_large_enough() -> None:

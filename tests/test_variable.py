@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.variable import Variable
+from gradtape.autograd.variable import Variable
 
 
 def test_requires_grad_follows_trainable():

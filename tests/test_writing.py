@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gradtape.writing import replacing, write_text
+from gradtape.config.writing import replacing, write_text
 
 
 def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_behind_is_removed_by_the_next_writer(tmp_path: Path) -> None:
     path = tmp_path / "file"
     code = (
-        "import os, signal; from gradtape.writing import replacing\n"
+        "import os, signal; from gradtape.config.writing import replacing\n"
         f"with replacing({str(path)!r}) as file:\n"
         "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )

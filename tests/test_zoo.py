@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.backward import run_backward
+from gradtape.autograd.backward import run_backward
 from gradtape.layers.base import placeholder_weights
 from gradtape.models.googlenet import TABLE_1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..exports import exporting
+from ..config.exports import exporting
 from .averaging import SwapEMAWeights
 from .base import HOOKS, Callback, CallbackList, History, LambdaCallback
 from .checkpoints import BackupAndRestore, ModelCheckpoint

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..checked import Checked
+from ..config.checked import Checked
 from ..errors import counted, unknown_name
 
 Logs = dict[str, Any]

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import archive
-from ..checked import Count, Verbosity
+from ..config.checked import Count, Verbosity
+from ..config.writing import sweep
 from ..errors import FileError
-from ..foreign import refuse_suffix
-from ..resuming import restore, state_of
-from ..writing import sweep
+from ..saving import archive
+from ..saving.foreign import refuse_suffix
 from .base import Callback, Logs, nothing
 from .monitoring import Monitor
+from .resuming import restore, state_of
 
 FilePath = str | os.PathLike[str]
 

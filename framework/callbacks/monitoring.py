@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import Natural, NotNegative, Verbosity
+from ..config.checked import Natural, NotNegative, Verbosity
+from ..config.tracebacks import warn
 from ..errors import unknown_name
-from ..tracebacks import warn
 from .base import Callback, Logs, refuse_schedule
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import NotNegative, Verbosity
+from ..config.checked import NotNegative, Verbosity
 from ..errors import counted
 from .base import Callback, Logs, refuse_schedule
 

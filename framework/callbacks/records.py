@@ -7,9 +7,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..progress import Progress
-from ..settings import check_verbose
+from ..config.settings import check_verbose
 from .base import Callback, Logs
+from .progress import Progress
 
 
 class CSVLogger(Callback):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import Count, Natural
+from ..config.checked import Count, Natural
 from .base import Callback, Logs
 from .events import EventFile
 

@@ -13,7 +13,7 @@ from .parallel import add_ops, at_least_one, chosen_ops, in_processes
 from .usage import UsageError
 
 if TYPE_CHECKING:
-    from ..proof import Report
+    from ..proof.proof import Report
 
 ASPECTS = ("order 1", "order 2", "jvp", "adjoint", "float32")
 
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Check, print a row per op as it is done, and return the exit code."""
-    from ..proof import prove
+    from ..proof.proof import prove
 
     names = chosen_ops(options)
     if options.report is not None:
@@ -92,8 +92,8 @@ def _where(report: Report) -> str:
 def _total(reports: list[Report], seconds: float) -> str:
     from statistics import median
 
-    from ..differences import ATOL, RTOL
-    from ..proof import LINEAR_RTOL
+    from ..proof.differences import ATOL, RTOL
+    from ..proof.proof import LINEAR_RTOL
 
     cases = [r.cases for r in reports]
     return (
@@ -110,8 +110,9 @@ def _summary(op: Any) -> str:
 
 def _write(path: str, reports: list[Report], verdict: str) -> None:
     """The table as Markdown, with what each column means."""
-    from .. import __version__, proof
-    from ..tape import OPS
+    from .. import __version__
+    from ..autograd.tape import OPS
+    from ..proof import proof
 
     rows = [
         f"| `{r.name}` | {_summary(OPS[r.name])} | {r.cases} | "

@@ -24,8 +24,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make and judge the mutants, print the summary, and return the exit code."""
-    from ..gradcheck import GradientError
-    from ..mutants import judge, summary
+    from ..proof.gradcheck import GradientError
+    from ..proof.mutants import judge, summary
 
     started = time.perf_counter()
     names = chosen_ops(options)

@@ -61,8 +61,8 @@ def check_names(names: list[str]) -> list[str]:
     Raises:
         UsageError: there is no such op; suggests near names.
     """
+    from ..autograd.tape import OPS
     from ..errors import unknown_name
-    from ..tape import OPS
 
     for name in names:
         if name not in OPS:

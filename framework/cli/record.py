@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..reading import read_json
-from ..writing import write_text
+from ..config.reading import read_json
+from ..config.writing import write_text
 from .usage import UsageError
 
 RECIPE, HISTORY, MODEL, PICTURE = "recipe.json", "history.json", "model.npz", "summary.png"

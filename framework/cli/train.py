@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..config.writing import replacing
 from ..errors import counted, unknown_name
-from ..writing import replacing
 from . import recipes, record
 from .usage import UsageError
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from ..interrupts import deferred
+from ..config.interrupts import deferred
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numba
 
-from ..interrupts import deferred
+from ..config.interrupts import deferred
 from .trust import distrusted
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])

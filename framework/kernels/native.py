@@ -32,7 +32,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.core.sigutils import normalize_signature
 
-from ..interrupts import deferred
+from ..config.interrupts import deferred
 from . import objects, simd
 
 _ROW = types.void(types.CPointer(types.int64))

@@ -22,7 +22,7 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
-from ..writing import replacing
+from ..config.writing import replacing
 from .elf import holds
 from .trust import distrusted, make_folder, read_trusted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..exports import exporting
+from ..config.exports import exporting
 from .activation import ELU, Identity, Lambda, LeakyReLU, PReLU, ReLU, Softmax
 from .augmentation import (
     RandomFlip,

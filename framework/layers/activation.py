@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import constraints, initializers, ops, regularizers
-from ..checked import Axes
+from ..autograd.tensor import Tensor, as_tensor
+from ..autograd.tree import Shape, shape_map
+from ..config.checked import Axes
+from ..config.serialization import lookup, register, serialize
 from ..ops.axes import axis_tuple
-from ..serialization import lookup, register, serialize
-from ..tensor import Tensor, as_tensor
-from ..tree import Shape, shape_map
 from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec

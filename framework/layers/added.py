@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
 
 #: What each layer added in its last call, and which call (of a model or layer by the user) it was.
 _losses: weakref.WeakKeyDictionary[Any, tuple[object, list[Tensor]]] = weakref.WeakKeyDictionary()

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tree import Shape, shape_map
 from ..losses.base import float_name
-from ..tree import Shape, shape_map
 from .input_spec import LayerError
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..autograd.tensor import Tensor, wrap
+from ..config.serialization import register
 from ..ops.affine import FILL_MODES, INTERPOLATIONS
-from ..serialization import register
-from ..tensor import Tensor, wrap
 from .images import Array, Generator, RandomImage, read_range
 
 

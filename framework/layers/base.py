@@ -16,23 +16,23 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, regularizers
-from ..checked import Natural, checked
+from ..autograd.precision import computing_dtype
+from ..autograd.tape import no_grad
+from ..autograd.tensor import Tensor, as_tensor
+from ..autograd.tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
+from ..autograd.variable import Variable
+from ..config.checked import Natural, checked
+from ..config.naming import name_scope, scoped, snake_case, unique_name
+from ..config.serialization import serialize
+from ..config.tracebacks import shorten
 from ..errors import ShapeError
 from ..metrics.base import fill
-from ..naming import name_scope, scoped, snake_case, unique_name
-from ..precision import computing_dtype
-from ..serialization import serialize
-from ..symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_zeros
-from ..tape import no_grad
-from ..tensor import Tensor, as_tensor
-from ..tracebacks import shorten
-from ..tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
-from ..variable import Variable
 from .added import OuterCall
 from .arguments import first_shape, float_dtype, plain_arguments, unknown_argument, with_plain
 from .building import once
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
+from .symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_zeros
 from .window import Window
 
 #: The shape of a symbolic tensor: its own, or for another input.

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from ..naming import name_scope
-from ..tree import shape_map
+from ..autograd.tree import shape_map
+from ..config.naming import name_scope
 
 
 def once(build: Callable[..., None]) -> Callable[..., None]:

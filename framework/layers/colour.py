@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..serialization import register
-from ..tensor import Tensor, wrap
+from ..autograd.tensor import Tensor, wrap
+from ..config.serialization import register
 from .colour_spaces import grey, hsv_to_rgb, rgb_to_hsv
 from .images import Array, Generator, RandomImage, between, read_range, read_values
 

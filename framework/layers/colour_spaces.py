@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import ops
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
 from .input_spec import LayerError
 
 #: How bright red, green and blue look (ITU-R BT.601).

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from .. import activations, constraints, initializers, ops, regularizers
-from ..checked import Count, argument, kind_of
-from ..serialization import register, serialize
-from ..symbolic import Call, SymbolicTensor
-from ..tensor import Tensor
-from ..tracebacks import filtered
-from ..tree import Shape
+from ..autograd.tensor import Tensor
+from ..autograd.tree import Shape
+from ..config.checked import Count, argument, kind_of
+from ..config.serialization import register, serialize
+from ..config.tracebacks import filtered
 from .arguments import float_dtype, known_length
 from .base import Layer
 from .input_spec import InputSpec, LayerError, batch_hint
+from .symbolic import Call, SymbolicTensor
 from .window import Window
 
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from .. import activations, constraints, initializers, ops, regularizers
-from ..checked import Count
+from ..autograd.tensor import Tensor
+from ..config.checked import Count
+from ..config.serialization import register, serialize
 from ..ops.geometry import per_axis
-from ..serialization import register, serialize
-from ..tensor import Tensor
 from .arguments import known_length
 from .spatial import SpatialLayer, read_padding
 from .window import Window

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, ops, regularizers
-from ..checked import Count
-from ..serialization import register, serialize
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
+from ..config.checked import Count
+from ..config.serialization import register, serialize
 from .base import Layer
 from .input_spec import LayerError
 from .window import Window

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ops
-from ..tensor import Tensor
-from ..tree import Shape
+from ..autograd.tensor import Tensor
+from ..autograd.tree import Shape
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 from .regularization import RandomLayer

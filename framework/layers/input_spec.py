@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..checked import Checked, Natural
+from ..autograd.tree import Shape
+from ..config.checked import Checked, Natural
 from ..errors import ShapeError
-from ..tree import Shape
 
 
 class LayerError(ShapeError):

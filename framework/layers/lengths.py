@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..checked import Axes, Positive
+from ..autograd.tensor import Tensor
+from ..config.checked import Axes, Positive
+from ..config.serialization import register
 from ..ops.axes import axis_tuple
-from ..serialization import register
-from ..tensor import Tensor
 from .activation import Elementwise
 from .arguments import known_length
 from .input_spec import InputSpec, LayerError

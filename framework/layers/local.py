@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from .. import ops
-from ..checked import Count
-from ..serialization import register
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
+from ..config.checked import Count
+from ..config.serialization import register
 from .arguments import known_length, refuse
 from .convolution import Conv
 from .input_spec import InputSpec, LayerError

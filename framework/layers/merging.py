@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from .. import ops
-from ..serialization import register
-from ..tensor import Tensor
-from ..tree import Shape, is_shape, shape_map
+from ..autograd.tensor import Tensor
+from ..autograd.tree import Shape, is_shape, shape_map
+from ..config.serialization import register
 from .base import Layer
 from .input_spec import LayerError
 from .lengths import unit_length

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..checked import Numbers, Positive
-from ..serialization import register
-from ..tensor import Tensor, wrap
+from ..autograd.tensor import Tensor, wrap
+from ..config.checked import Numbers, Positive
+from ..config.serialization import register
 from .images import Array, Generator, RandomImage, read_range, read_values
 from .input_spec import LayerError
 

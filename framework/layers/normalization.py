@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import constraints, initializers, ops, regularizers
-from ..checked import Axes, Count, Finite, Positive, Share, Where
+from ..autograd.tensor import Tensor, as_tensor, wrap
+from ..autograd.tree import Shape
+from ..config.checked import Axes, Count, Finite, Positive, Share, Where
+from ..config.serialization import register, serialize
 from ..ops.axes import axis_index, axis_tuple
-from ..serialization import register, serialize
-from ..tensor import Tensor, as_tensor, wrap
-from ..tree import Shape
 from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec, LayerError

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..autograd.operators import deferred
+from ..autograd.tape import OPS, no_grad
+from ..autograd.tensor import Tensor
+from ..autograd.tree import tree_leaves
+from ..config.serialization import register
 from ..errors import unknown_name
-from ..operators import deferred
-from ..serialization import register
-from ..symbolic import Call
-from ..tape import OPS, no_grad
-from ..tensor import Tensor
-from ..tree import tree_leaves
 from .base import Layer
+from .symbolic import Call
 
 
 @register("layers")

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..checked import Checked, argument, kind_of
+from ..autograd.tensor import Tensor
+from ..autograd.variable import Variable
+from ..config.checked import Checked, argument, kind_of
+from ..config.naming import snake_case, unique_name
+from ..config.owned import Roles, collect
+from ..config.tracebacks import filtered
 from ..metrics.base import Metric
-from ..naming import snake_case, unique_name
-from ..owned import Roles, collect
-from ..tensor import Tensor
-from ..tracebacks import filtered
-from ..variable import Variable
 from .added import losses_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..autograd.tensor import Tensor
+from ..config.serialization import register
 from ..ops.geometry import per_axis, resolve_padding
-from ..serialization import register
-from ..tensor import Tensor
 from .input_spec import LayerError
 from .spatial import SpatialLayer
 from .window import Window, fraction

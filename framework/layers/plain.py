@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import serialization
+from ..config import serialization
 from .base import Layer
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..checked import Axes, Numbers
-from ..data import as_array
-from ..feeding import once, yields_batches
+from ..autograd.tensor import Tensor, wrap
+from ..config.checked import Axes, Numbers
+from ..config.serialization import register, serialize
+from ..data.data import as_array
+from ..data.feeding import once, yields_batches
 from ..ops.axes import axis_tuple
-from ..serialization import register, serialize
-from ..tensor import Tensor, wrap
 from .activation import Elementwise
 from .arguments import known_length
 from .input_spec import InputSpec, LayerError

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..symbolic import Call
-from ..tree import Shape, shape_map
+from ..autograd.tree import Shape, shape_map
 from .base import Layer, _shape_of, _shapes
 from .operation import Operation
+from .symbolic import Call
 
 #: What tensors can hold, and no axis is as long as this.
 _DTYPES = {np.dtype(c).name for c in np.typecodes["AllInteger"] + "?efd"}

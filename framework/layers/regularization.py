@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops, random, regularizers
-from ..checked import Count, NotNegative, Share
-from ..serialization import register
-from ..tensor import Tensor, wrap
+from .. import ops, regularizers
+from ..autograd import random
+from ..autograd.tensor import Tensor, wrap
+from ..config.checked import Count, NotNegative, Share
+from ..config.serialization import register
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import ops
-from ..checked import Count
-from ..serialization import register
-from ..tensor import Tensor
-from ..tree import Shape
+from ..autograd.tensor import Tensor
+from ..autograd.tree import Shape
+from ..config.checked import Count
+from ..config.serialization import register
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 from .window import Window

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..checked import Count
+from ..autograd.tensor import Tensor, wrap
+from ..config.checked import Count
+from ..config.serialization import register
 from ..ops.resize import resize
-from ..serialization import register
-from ..tensor import Tensor, wrap
 from .images import Array, Generator, RandomImage, SizedImages
 
 #: Top, left, height and width of a part of an image.

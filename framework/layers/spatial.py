@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
+from ..autograd.tensor import Tensor
+from ..autograd.tree import Shape
 from ..errors import ShapeError
 from ..ops.geometry import Pairs, resolve_padding, window_settings
-from ..tensor import Tensor
-from ..tree import Shape
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 

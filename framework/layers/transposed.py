@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 from .. import ops
-from ..checked import Count
+from ..autograd.tensor import Tensor
+from ..config.checked import Count
+from ..config.serialization import register
 from ..errors import ShapeError
 from ..ops.geometry import extent, transposed_size
-from ..serialization import register
-from ..tensor import Tensor
 from .arguments import refuse
 from .convolution import Conv
 from .input_spec import LayerError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..autograd.tree import Shape
 from ..ops.axes import axis_tuple
 from ..ops.geometry import extent, resolve_padding
-from ..tree import Shape
 
 if TYPE_CHECKING:
     from fractions import Fraction

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..exports import exporting
-from ..serialization import custom_object_scope
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
+from ..config.exports import exporting
+from ..config.serialization import custom_object_scope
+from ..config.serialization import deserialize as _deserialize
+from ..config.serialization import serialize as _serialize
 from .base import Loss, registered
 from .crossentropy import (
     BinaryCrossentropy,

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..checked import Checked
+from ..autograd.tensor import Tensor, as_tensor
+from ..config.checked import Checked
+from ..config.naming import snake_case
+from ..config.serialization import lookup
+from ..config.tracebacks import filtered
 from ..errors import ShapeError, unknown_name
-from ..naming import snake_case
-from ..serialization import lookup
-from ..tensor import Tensor, as_tensor
-from ..tracebacks import filtered
 
 Array = np.ndarray
 Shape = tuple[int, ...]

@@ -12,11 +12,11 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from .. import ops
-from ..checked import SOME, Inner, NotNegative, Share
+from ..autograd.tensor import Tensor, as_tensor
+from ..config.checked import SOME, Inner, NotNegative, Share
+from ..config.serialization import register
+from ..config.tracebacks import warn
 from ..errors import ShapeError
-from ..serialization import register
-from ..tensor import Tensor, as_tensor
-from ..tracebacks import warn
 from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
 from .checks import labels, one_hot, yes_or_no
 from .wrapping import FunctionLoss, loss_function

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .. import ops
-from ..serialization import register
-from ..tensor import Tensor, as_tensor
+from ..autograd.tensor import Tensor, as_tensor
+from ..config.serialization import register
 from .checks import one_hot, same_shape
 from .wrapping import FunctionLoss, loss_function
 

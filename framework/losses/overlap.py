@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import ops
-from ..checked import Axes, Finite, NotNegative, Positive
-from ..serialization import register
-from ..tensor import Tensor, as_tensor
+from ..autograd.tensor import Tensor, as_tensor
+from ..config.checked import Axes, Finite, NotNegative, Positive
+from ..config.serialization import register
 from .base import EPSILON
 from .checks import groups, same_shape
 from .wrapping import FunctionLoss, loss_function

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 from .. import ops
-from ..checked import Positive
-from ..serialization import register
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
+from ..config.checked import Positive
+from ..config.serialization import register
 from .base import EPSILON
 from .checks import same_shape
 from .wrapping import FunctionLoss, loss_function

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..serialization import lookup, register
-from ..signatures import bind, constructor, hints_of
-from ..tensor import Tensor, as_tensor
+from ..autograd.tensor import Tensor, as_tensor
+from ..config.serialization import lookup, register
+from ..config.signatures import bind, constructor, hints_of
 from .base import Array, Loss, Shape, array_of, floating, match_ranks
 from .checks import Check
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..exports import exporting
+from ..config.exports import exporting
+from ..config.serialization import custom_object_scope, spellings
+from ..config.serialization import deserialize as _deserialize
+from ..config.serialization import serialize as _serialize
 from ..losses.base import by_shape, registered
 from ..losses.crossentropy import (
     binary_crossentropy,
@@ -27,9 +30,6 @@ from ..losses.regression import (
     mean_squared_logarithmic_error,
     poisson,
 )
-from ..serialization import custom_object_scope, spellings
-from ..serialization import deserialize as _deserialize
-from ..serialization import serialize as _serialize
 from .accuracy import (
     Accuracy,
     BinaryAccuracy,

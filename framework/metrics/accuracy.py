@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import Count
+from ..config.checked import Count
+from ..config.serialization import register
 from ..errors import ShapeError
 from ..losses.base import array_of
-from ..serialization import register
 from .base import Array, MeanMetricWrapper, Shape, same_shape
 from .wrapping import FunctionMetric
 

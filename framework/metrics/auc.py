@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..checked import SOME, Count, NotNegative, Share
+from ..config.checked import SOME, Count, NotNegative, Share
+from ..config.serialization import register
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON
-from ..serialization import register
 from .base import Array
 from .confusion import precision_of, recall_of
 from .counting import Counting, count_above, evenly_spread, ratio

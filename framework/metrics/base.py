@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from .. import initializers
-from ..allowance import spend
-from ..checked import Checked
+from ..autograd.variable import Variable
+from ..config.allowance import spend
+from ..config.checked import Checked
+from ..config.naming import snake_case
+from ..config.owned import owned
+from ..config.serialization import lookup, register
+from ..config.tracebacks import filtered
 from ..errors import ShapeError
 from ..losses.base import Loss, aligned, array_of, match_ranks, number_name
 from ..losses.wrapping import FORMS
-from ..naming import snake_case
-from ..owned import owned
-from ..serialization import lookup, register
-from ..tracebacks import filtered
-from ..variable import Variable
 
 Array = np.ndarray
 Shape = tuple[int, ...]

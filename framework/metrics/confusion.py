@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checked import Count, Natural, Share
-from ..serialization import register
+from ..config.checked import Count, Natural, Share
+from ..config.serialization import register
 from .base import Array
 from .counting import LOWEST, Counting, Thresholds, evenly_spread, ratio, thresholds_of
 

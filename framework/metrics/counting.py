@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..allowance import spend
-from ..checked import SOME, Count, Natural, Share
+from ..config.allowance import spend
+from ..config.checked import SOME, Count, Natural, Share
 from ..errors import ShapeError
 from ..losses.base import EPSILON, aligned, array_of
 from .base import Array, Metric, State, same_shape

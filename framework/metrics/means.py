@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..config.serialization import register
 from ..losses import crossentropy, margins, regression
 from ..losses.base import aligned, array_of
-from ..serialization import register
 from .base import Array, same_shape
 from .wrapping import FunctionMetric
 

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..allowance import spend
-from ..checked import SOME, Count, Natural, Positive
+from ..config.allowance import spend
+from ..config.checked import SOME, Count, Natural, Positive
+from ..config.serialization import register
+from ..config.tracebacks import warn
 from ..errors import ShapeError, unknown_name
 from ..losses.base import EPSILON, aligned, array_of
-from ..serialization import register
-from ..tracebacks import warn
 from .base import Array, Metric, State, same_shape
 
 

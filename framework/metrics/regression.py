@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import Natural
+from ..config.checked import Natural
+from ..config.serialization import register
+from ..config.tracebacks import warn
 from ..errors import ShapeError, unknown_name
 from ..losses import regression as losses
 from ..losses.base import EPSILON, aligned, array_of
-from ..serialization import register
-from ..tracebacks import warn
 from .base import Array, Mean, Metric, State, same_shape
 from .wrapping import FunctionMetric
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..signatures import constructor, hints_of
+from ..config.signatures import constructor, hints_of
 from .base import MeanMetricWrapper, Metric
 
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from ..exports import exporting
-from ..tape import OPS
+from ..autograd.tape import OPS
+from ..config.exports import exporting
 
 for _family in iter_modules(__path__):
     import_module(f"{__name__}.{_family.name}")

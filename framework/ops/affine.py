@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..autograd.registry import op
+from ..autograd.samples import Generator, Sample, between
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError
-from ..registry import op
-from ..samples import Generator, Sample, between
-from ..tensor import Tensor
 
 Array = np.ndarray
 

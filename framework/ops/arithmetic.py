@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..promotion import as_floats, beside
-from ..registry import composite, op
-from ..samples import Generator, Sample, between, binary, unary
-from ..tensor import Tensor
+from ..autograd.promotion import as_floats, beside
+from ..autograd.registry import composite, op
+from ..autograd.samples import Generator, Sample, between, binary, unary
+from ..autograd.tensor import Tensor
 from .comparison import isinf
 from .elementary import exp, exp2, log, rint, sign
 

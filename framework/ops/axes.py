@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError
-from ..tensor import Tensor
 
 
 def axis_index(axis: Any, ndim: int) -> int:

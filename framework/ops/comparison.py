@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import op
-from ..samples import between, binary, unary
+from ..autograd.registry import op
+from ..autograd.samples import between, binary, unary
 from .axes import nonempty_axis, one_axis
 
 Array = np.ndarray

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import op
-from ..samples import Generator, Sample, between
-from ..tensor import Tensor
+from ..autograd.registry import op
+from ..autograd.samples import Generator, Sample, between
+from ..autograd.tensor import Tensor
 
 Array = np.ndarray
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import kernels
-from ..registry import op
-from ..samples import WITH_TAILS, unary
-from ..tensor import Tensor
+from ..autograd.registry import op
+from ..autograd.samples import WITH_TAILS, unary
+from ..autograd.tensor import Tensor
 
 Array = np.ndarray
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.promotion import total_dtype
+from ..autograd.registry import composite, op
+from ..autograd.samples import Generator, Sample, between
+from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
-from ..promotion import total_dtype
-from ..registry import composite, op
-from ..samples import Generator, Sample, between
-from ..tensor import Tensor, as_tensor
 from .axes import axis_index, one_axis
 
 Array = np.ndarray

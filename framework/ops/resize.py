@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.promotion import as_floats
+from ..autograd.registry import composite
+from ..autograd.samples import calls
+from ..autograd.tensor import Tensor
 from ..errors import ShapeError
-from ..promotion import as_floats
-from ..registry import composite
-from ..samples import calls
-from ..tensor import Tensor
 from .axes import shape_tuple
 from .indexing import take
 from .products import matmul

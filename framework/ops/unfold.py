@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import kernels
+from ..autograd.registry import composite, op
+from ..autograd.samples import Generator, Sample
+from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
-from ..registry import composite, op
-from ..samples import Generator, Sample
-from ..tensor import Tensor, as_tensor
 from .conv import cases
 from .geometry import (
     check_rank,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ..config.exports import exporting
+from ..config.serialization import deserialize as _deserialize
+from ..config.serialization import deserializer, serialize
 from ..errors import unknown_name
-from ..exports import exporting
-from ..serialization import deserialize as _deserialize
-from ..serialization import deserializer, serialize
 from . import schedules
 from .adam import Adam, Adamax, AdamW, Nadam
 from .base import Optimizer

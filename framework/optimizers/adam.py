@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..serialization import register
+from ..config.serialization import register
 from .base import Array, Optimizer, arguments
 
 

@@ -10,14 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from ..checked import Checked, Count, Kind, Natural, NotNegative, Positive, Share, argument, kind_of
+from ..autograd.tensor import Tensor
+from ..autograd.variable import Variable
+from ..config.checked import (
+    Checked,
+    Count,
+    Kind,
+    Natural,
+    NotNegative,
+    Positive,
+    Share,
+    argument,
+    kind_of,
+)
+from ..config.serialization import deserialize
+from ..config.signatures import constructor
+from ..config.tracebacks import warn
 from ..constraints import constrain
 from ..errors import ShapeError
-from ..serialization import deserialize
-from ..signatures import constructor
-from ..tensor import Tensor
-from ..tracebacks import warn
-from ..variable import Variable
 from .flat import ACCUMULATOR, AVERAGE, Flat
 from .schedules import LearningRateSchedule
 from .state import State, Stateful

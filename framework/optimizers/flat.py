@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..variable import Variable
+from ..autograd.variable import Variable
 
 #: What is kept of each parameter whatever the optimizer: its moving average, and the sum of the
 #: gradients of the steps that wait for their update.

@@ -11,10 +11,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..checked import Checked, NotNegative, Positive, Share
-from ..exports import exporting
-from ..serialization import deserialize as _deserialize
-from ..serialization import deserializer, register, serialize
+from ..config.checked import Checked, NotNegative, Positive, Share
+from ..config.exports import exporting
+from ..config.serialization import deserialize as _deserialize
+from ..config.serialization import deserializer, register, serialize
 
 __all__ = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
            "LearningRateSchedule", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..serialization import register
+from ..config.serialization import register
 from .base import Array, Optimizer, arguments
 
 

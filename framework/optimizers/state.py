@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..variable import Variable
+from ..autograd.variable import Variable
 from .flat import AVERAGE, Flat
 
 Array = np.ndarray

@@ -18,7 +18,7 @@ except ImportError as error:
         f"gradtape.plot needs Matplotlib ({error}). Install it with: pip install 'gradtape[plot]'"
     ) from error
 
-from ..exports import exporting
+from ..config.exports import exporting
 from .diagram import architecture
 from .fields import receptive_field
 from .judging import confusion_matrix, worst_mistakes

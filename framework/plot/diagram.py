@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 
-from ..analysis import LayerAnalysis, analysis
-from ..tree import is_shape
+from ..autograd.tree import is_shape
+from ..inspection.analysis import LayerAnalysis, analysis
 from .style import GREY, INK, TITLE, dimensions, new_figure
 
 #: What a layer is, by parts of the name of its class; the first that fits.

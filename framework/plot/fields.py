@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ..analysis import LayerAnalysis, analysis
+from ..inspection.analysis import LayerAnalysis, analysis
 from .style import INK, TIMES, TITLE, dimensions, new_figure, show_image
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .. import ops
-from ..model import Model
-from ..tape import no_grad
-from ..tensor import Tensor, tensor
-from ..tree import is_shape, tree_leaves
+from ..autograd.tape import no_grad
+from ..autograd.tensor import Tensor, tensor
+from ..autograd.tree import is_shape, tree_leaves
+from ..model.model import Model
 from .style import (
     BLUE,
     GREY,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..tree import is_shape
+from ..autograd.tree import is_shape
 from .watching import frozen, is_own, patched
 
 Shape = tuple[int, ...]

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import run_backward
+from ..autograd.backward import run_backward
+from ..autograd.tape import grad_enabled
+from ..autograd.tensor import Tensor, wrap
 from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
-from ..tape import grad_enabled
-from ..tensor import Tensor, wrap
 from .build import COUNT, Buffer
 from .graph import Node, rearranged
 from .lowering import Lowering, OpLowering, lowers

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autograd.tape import grad_mode
+from ..autograd.tree import tree_leaves
 from ..errors import ShapeError
-from ..tape import grad_mode
-from ..tree import tree_leaves
 from .graph import Graph, NotNative, factors_of, flat_layers, graph_of, reasons
 from .islands import Unexpected
 from .optimizing import Update, has_kernel, key_of

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import run_backward
+from ..autograd.backward import run_backward
+from ..autograd.tape import grad_enabled
+from ..autograd.tensor import as_tensor
 from ..kernels import penalties
 from ..kernels.simd import SHARD, bits_of
-from ..tape import grad_enabled
-from ..tensor import as_tensor
 from .build import Buffer
 from .graph import factors_of
 from .lowering import Lowering

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backward import run_backward
+from ..autograd.backward import run_backward
+from ..autograd.tape import grad_enabled
+from ..autograd.tensor import wrap
 from ..kernels import pointwise
-from ..tape import grad_enabled
-from ..tensor import wrap
 from .build import Buffer
 from .graph import Graph, NotNative
 from .islands import Unexpected, outside, read, samples_of, written

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import ops
+from ..autograd.tensor import tensor
 from ..kernels import (
     activations,
     channelwise,
@@ -29,7 +30,6 @@ from ..kernels import (
 )
 from ..kernels.native import Kernel
 from ..kernels.simd import FIXED_ROWS, TILE_ROWS
-from ..tensor import tensor
 
 _ROOMS = (
     channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,

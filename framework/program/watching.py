@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tensor import Tensor
+from ..autograd.tensor import Tensor
 
 #: What a model notes while it trains; it means nothing for what it computes.
 _NOTES = frozenset(

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import gradtape as gt
-from gradtape import models, serialization
-from gradtape.checked import kinds_of
+from gradtape import models
+from gradtape.config import serialization
+from gradtape.config.checked import kinds_of
 
 from .data import FORMATS
 from .formats import Format

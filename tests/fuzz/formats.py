@@ -123,7 +123,7 @@ def digest_of(arrays: dict[str, np.ndarray]) -> str:
 
 
 class Archive(Format):
-    """What `gradtape.archive` writes."""
+    """What `gradtape.saving.archive` writes."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -10,7 +10,7 @@ from torch_comparison import compared
 from torch_functions import NotInTorch
 from torch_twins import TWINS, WITHOUT
 
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
 
 #: The relative errors allowed by dtype: of the result, of the gradients.
 TOLERANCES = {"float64": (1e-10, 1e-9), "float32": (1e-5, 1e-4)}

@@ -11,7 +11,7 @@ from torch_comparison import Comparison, compared
 from torch_twins import TWINS
 
 import gradtape as gt
-from gradtape.tape import OPS
+from gradtape.autograd.tape import OPS
 
 Array = np.ndarray
 INF, NAN = np.inf, np.nan

@@ -16,7 +16,7 @@ import torch_layers
 from torch_layers import TOLERANCES, mirrored
 
 import gradtape as gt
-from gradtape.backward import run_backward
+from gradtape.autograd.backward import run_backward
 
 #: Settings of the comparison: the net as it is, where it is not too large for a test.
 NETS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -11,8 +11,8 @@ import torch
 from torch_twins import TWINS
 
 import gradtape as gt
-from gradtape.backward import run_backward
-from gradtape.tape import OPS
+from gradtape.autograd.backward import run_backward
+from gradtape.autograd.tape import OPS
 
 torch.set_num_threads(1)  # the arrays are small, and two tests may run side by side
 

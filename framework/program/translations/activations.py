@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ...autograd.tape import OPS
 from ...ops.axes import axis_tuple
-from ...tape import OPS
 from ..graph import Graph, NotNative, layer_names
 from .layouts import along_channels
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ...operators import Deferred
-from ...tree import tree_leaves, tree_map
+from ...autograd.operators import Deferred
+from ...autograd.tree import tree_leaves, tree_map
 from ..graph import Graph, NotNative, layer_names, or_island, translate, values_in
 from .operations import Value, operation
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ...tape import OPS
+from ...autograd.tape import OPS
 from ..graph import Graph, NotNative
 from .activations import ACTIVATIONS, applied
 from .merging import affine, combined, joined

@@ -1,0 +1,1 @@
+"""Tensors, the tape, and what goes back along it."""

@@ -1,0 +1,1 @@
+"""Models: functional, sequential, and what they share."""

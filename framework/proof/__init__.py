@@ -1,0 +1,1 @@
+"""Checking gradients: of functions, of every registered op, and of the checks."""
