@@ -158,6 +158,14 @@ def test_rooms_stand_on_rooms_below() -> None:
     assert folders == built | set(FRONT)
 
 
+def test_the_page_shows_the_rooms_as_they_are() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    shown = {row[0].strip("|` /").removesuffix(".py"): row[2].strip(" |") for row in rows[:-1]}
+    assert shown == {r: ", ".join(b.split()) or "nothing" for r, b in ROOMS.items()}
+    assert list(shown) == list(ROOMS)
+
+
 def test_few_files_lie_beside_the_rooms() -> None:
     assert len(list((ROOT / "framework").glob("*.py"))) <= LOOSE
 
