@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import UserDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -337,9 +338,11 @@ class Steps:
         if self.run_eagerly:
             return None
         if self._native is None:
-            with deferred():  # Numba comes with it, so not before it is needed
-                from .program import Native, enabled
-            self._native = Native(self) if enabled() else False
+            self._native = False
+            if os.environ.get("GRADTAPE_NATIVE", "1") != "0":
+                with deferred():  # Numba comes with it, so not before it is needed
+                    from .program import Native, enabled
+                self._native = Native(self) if enabled() else False
         return self._native or None
 
     def _natively(self, what: str, x: Any, y: Any, sample_weight: Any) -> Logs | None:

@@ -88,16 +88,26 @@ def imports(path: Path, source: str | None = None) -> list[tuple[str, int, bool]
     return list(_imports(path, source))
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below a node; what is an import is no part of an expression."""
+    for field in ("body", "handlers", "orelse", "finalbody", "cases"):
+        below = getattr(node, field, ())
+        for child in below if isinstance(below, list) else ():
+            yield child
+            yield from statements(child)
+
+
 def _imports(path: Path, source: str | None) -> Iterator[tuple[str, int, bool]]:
     tree = parsed(path) if source is None else ast.parse(source)
+    found = list(statements(tree))
     only_for_types = {
         id(node)
-        for branch in ast.walk(tree)
+        for branch in found
         if isinstance(branch, ast.If) and ast.unparse(branch.test).endswith("TYPE_CHECKING")
         for child in branch.body
-        for node in ast.walk(child)
+        for node in (child, *statements(child))
     }
-    for node in ast.walk(tree):
+    for node in found:
         runs = id(node) not in only_for_types
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -151,7 +161,7 @@ def test_framework_imports_itself_relatively() -> None:
     absolute = [
         f"{_name(path)}:{node.lineno}: import gradtape relatively"
         for path in FRAMEWORK
-        for node in ast.walk(parsed(path))
+        for node in statements(parsed(path))
         if (isinstance(node, ast.Import) and any(a.name.startswith("gradtape") for a in node.names))
         or (
             isinstance(node, ast.ImportFrom)

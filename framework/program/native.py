@@ -6,7 +6,6 @@ of optimizer. Whatever it does not cover is left to the eager step, which is alw
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -33,9 +32,7 @@ KEPT_BYTES = 2 << 30
 
 
 def enabled() -> bool:
-    """Whether programs are used: not without compiled kernels, nor with GRADTAPE_NATIVE=0."""
-    if os.environ.get("GRADTAPE_NATIVE", "1") == "0":
-        return False
+    """Whether programs are used: not without compiled kernels. GRADTAPE_NATIVE=0 asks nobody."""
     import numba
 
     return not numba.config.DISABLE_JIT
