@@ -47,13 +47,13 @@ gradcheck: $(VENV)/.test  ## Check every op's gradient numerically, and that a w
 	$(ALONE) $(PY) -m gradtape mutants
 
 # The kernels once more as plain Python, and once with every index checked; 200 random models as programs; random
-# graphs, and vectors at many more numbers than in `make test`.
+# graphs; and native kernels and vectors at more sizes and many more numbers than in `make test`.
 kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with bounds checks, and native programs
 	NUMBA_DISABLE_JIT=1 $(PY) -m tests.on_kernels > $(VENV)/on_kernels
 	NUMBA_DISABLE_JIT=1 $(ALONE) $(PY) -m gradtape gradcheck $$(cat $(VENV)/on_kernels) --thin 3
 	NUMBA_BOUNDSCHECK=1 $(ALONE) $(PY) -m gradtape gradcheck $$(cat $(VENV)/on_kernels) --thin 3
-	GRADTAPE_RANDOM_MODELS=200 GRADTAPE_RANDOM_GRAPHS=320 GRADTAPE_SWEPT=20 $(ALONE) $(PY) -m pytest --numprocesses auto \
-		--dist worksteal tests/test_program_random.py tests/test_random_graphs.py tests/test_simd.py
+	GRADTAPE_RANDOM_MODELS=200 GRADTAPE_RANDOM_GRAPHS=320 GRADTAPE_THOROUGH=1 $(ALONE) $(PY) -m pytest --numprocesses auto \
+		--dist worksteal tests/test_program_random.py tests/test_random_graphs.py tests/test_simd.py tests/test_native_*.py
 
 kills: $(VENV)/.plot  ## Kill trainings at 500 random moments and see whether they end with the same bits
 	$(ALONE) $(PY) tests/kills.py $(KILLS_ARGS)

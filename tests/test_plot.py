@@ -81,9 +81,7 @@ def test_predictions_take_scores() -> None:
     assert [axes.get_title() for axes in figure.axes[:2]] == ["✓ 1", "✗ 0, is 1"]
 
 
-@pytest.mark.parametrize(
-    ("kernel", "count"), [(None, 1), (np.ones((3, 3, 1, 4)), 21), (None, 60)]
-)
+@pytest.mark.parametrize(("kernel", "count"), [(None, 1), (np.ones((3, 3, 1, 4)), 21), (None, 60)])
 def test_summary_shows_first_images_and_then_mistakes(
     kernel: np.ndarray | None, count: int
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from native_nets import THOROUGH
 
 from gradtape.kernels import simd, tiles, vector_math
 from gradtape.kernels.native import Kernel, kernel
@@ -49,7 +50,7 @@ def _ulp(got: Array, exact: Array) -> Array:
 
 
 #: How many numbers each function is judged at; `make kernels` takes many more.
-SWEPT = 1 << int(os.environ.get("GRADTAPE_SWEPT", 17))
+SWEPT = 1 << (20 if THOROUGH else 17)
 
 
 def _sweep(low: float, high: float, count: int = SWEPT) -> Array:
@@ -290,8 +291,8 @@ print(SHARD, out.tobytes().hex())
 
 
 def test_every_width_works_on_every_host_with_the_same_bits(tmp_path: Path) -> None:
-    """With kernels of the cache, which keeps the widths apart; `make kernels` compiles them anew."""
-    fresh = {"NUMBA_CACHE_DIR": str(tmp_path)} if "GRADTAPE_SWEPT" in os.environ else {}
+    """With kernels of the cache, which keeps widths apart; `make kernels` compiles them anew."""
+    fresh = {"NUMBA_CACHE_DIR": str(tmp_path)} if THOROUGH else {}
     found = {
         _in_another_process(_DENSE, GRADTAPE_VECTOR_BITS=bits, **fresh)
         for bits in ("128", "256", "512")
