@@ -94,8 +94,9 @@ $(RIVALS)/.stamp: setup.cfg pyproject.toml Makefile
 	$(RIVALS)/bin/python -m pip $(QUIET) install --editable '.[plot]' $(PEERS) tensorflow-cpu 'jax[cpu]'
 	touch $@
 
-tutorials: $(VENV)/.plot  ## Run the tutorials from top to bottom
+tutorials: $(VENV)/.plot $(VENV)/.test  ## Run the tutorials from top to bottom
 	for lesson in tutorials/*.py; do echo "$$lesson"; MPLBACKEND=Agg $(PY) $$lesson || exit 1; done
+	GRADTAPE_THOROUGH=1 $(PY) -m pytest tests/test_tutorials.py
 
 wheel: $(VENV)/.test  ## Build the sdist and the wheel into dist/
 	rm -rf build dist

@@ -12,9 +12,13 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Thousands of tests are no garbage: nobody has to look for it there, now or later.
+gc.disable()
+
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests are no garbage: nobody has to look for it there again and again."""
+    """From here on there is garbage."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
