@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -71,6 +72,15 @@ def module_of(path: Path) -> str:
     """The dotted name of a file of framework/, relative to ``gradtape``."""
     parts = path.relative_to(ROOT / "framework").with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Millions of nodes: no garbage is looked for among them, here or in the tests after these."""
+    gc.disable()
+    yield
+    parsed.cache_clear()
+    gc.enable()
 
 
 @functools.cache  # every rule asks for it, and for the imports
