@@ -292,7 +292,7 @@ def test_gradients_are_the_differences_of_the_whole_net(net):
         )
 
     everything = [rng.uniform(-1, 1, v.shape) for v in variables]
-    k = rng.integers(len(variables))
+    k = rng.choice(len(variables), min(3, len(variables)), replace=False)[0]
     alone = [d if i == k else None for i, d in enumerate(everything)]
     for directions in (everything, alone):
         difference = (loss(directions, STEP) - loss(directions, -STEP)) / (2 * STEP)
