@@ -46,12 +46,14 @@ gradcheck: $(VENV)/.test  ## Check every op's gradient numerically, and that a w
 	$(ALONE) $(PY) -m gradtape gradcheck
 	$(ALONE) $(PY) -m gradtape mutants
 
-# The kernels once more as plain Python, and once with every index checked; and 200 random models as programs.
+# The kernels once more as plain Python, and once with every index checked; 200 random models as programs; random
+# graphs; and native kernels and vectors at more sizes and many more numbers than in `make test`.
 kernels: $(VENV)/.test  ## Check the ops on Numba kernels, uncompiled and with bounds checks, and native programs
 	NUMBA_DISABLE_JIT=1 $(PY) -m tests.on_kernels > $(VENV)/on_kernels
 	NUMBA_DISABLE_JIT=1 $(ALONE) $(PY) -m gradtape gradcheck $$(cat $(VENV)/on_kernels) --thin 3
 	NUMBA_BOUNDSCHECK=1 $(ALONE) $(PY) -m gradtape gradcheck $$(cat $(VENV)/on_kernels) --thin 3
-	GRADTAPE_RANDOM_MODELS=200 $(ALONE) $(PY) -m pytest --numprocesses auto tests/test_program_random.py
+	GRADTAPE_RANDOM_MODELS=200 GRADTAPE_RANDOM_GRAPHS=320 GRADTAPE_THOROUGH=1 $(ALONE) $(PY) -m pytest --numprocesses auto \
+		--dist worksteal tests/test_program_random.py tests/test_random_graphs.py tests/test_simd.py tests/test_native_*.py tests/test_zoo.py
 
 kills: $(VENV)/.plot  ## Kill trainings at 500 random moments and see whether they end with the same bits
 	$(ALONE) $(PY) tests/kills.py $(KILLS_ARGS)
@@ -92,8 +94,9 @@ $(RIVALS)/.stamp: setup.cfg pyproject.toml Makefile
 	$(RIVALS)/bin/python -m pip $(QUIET) install --editable '.[plot]' $(PEERS) tensorflow-cpu 'jax[cpu]'
 	touch $@
 
-tutorials: $(VENV)/.plot  ## Run the tutorials from top to bottom
+tutorials: $(VENV)/.plot $(VENV)/.test  ## Run the tutorials from top to bottom
 	for lesson in tutorials/*.py; do echo "$$lesson"; MPLBACKEND=Agg $(PY) $$lesson || exit 1; done
+	GRADTAPE_THOROUGH=1 $(PY) -m pytest tests/test_tutorials.py
 
 wheel: $(VENV)/.test  ## Build the sdist and the wheel into dist/
 	rm -rf build dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,13 @@ Array = np.ndarray
 L = gt.layers
 EPS = float(np.finfo(np.float32).eps)
 Layers = Callable[[Any], list[Any]]
+#: Whether to take all sizes of a batch and many more numbers, as `make kernels` does.
+THOROUGH = os.environ.get("GRADTAPE_THOROUGH", "0") != "0"
+
+
+def sizes(*batches: int) -> tuple[int, ...]:
+    """Of sizes of a batch, in order: all, or one sample and the last, which fills no shard."""
+    return batches if THOROUGH else (batches[0], batches[-1])
 
 
 def net_of(layers: Layers, shape: tuple[int, ...], dtype: str) -> gt.Sequential:

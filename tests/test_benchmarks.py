@@ -53,6 +53,7 @@ def test_train_step_reports_medians(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "at the measured peak" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_resnet20_is_trained_from_its_list(tmp_path: Path) -> None:
     given = ["--peers", "", "--nets", "resnet20", "--batch", "2", "--losses", "2"]
     train_step.main([*given, "--seconds", "0.01", "--threads", "1", "--out", str(tmp_path)])
@@ -132,6 +133,7 @@ def test_a_process_is_timed_as_a_whole() -> None:
         startup.seconds("1 / 0")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_scaling_compares_thread_counts(tmp_path: Path) -> None:
     given = ["--peers", "", "--batches", "16", "--images", "16", "--depths", "1"]
     scaling.main([*given, "--seconds", "0.05", "--losses", "1", "--out", str(tmp_path)])
@@ -160,6 +162,7 @@ def test_a_process_that_fails_says_why() -> None:
         report.alone("benchmarks.startup", contestant="nobody", threads=1)
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_predict_times_samples(tmp_path: Path) -> None:
     given = ["--peers", "", "--nets", "lenet5", "--seconds", "0.05", "--threads", "1"]
     predict.main([*given, "--out", str(tmp_path)])

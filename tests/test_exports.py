@@ -72,7 +72,9 @@ def test_nothing_is_left_out_that_is_there() -> None:
 
 
 def test_names_are_imported_once_when_first_asked_for() -> None:
-    get, names = exports.exporting("gradtape", ["Model"], later={"prove": ".proof.proof", "plot": ""})
+    get, names = exports.exporting(
+        "gradtape", ["Model"], later={"prove": ".proof.proof", "plot": ""}
+    )
     assert names() == ["Model", "plot", "prove"]
     assert get("prove") is import_module("gradtape.proof.proof").prove
     assert get("plot") is import_module("gradtape.plot")

@@ -9,7 +9,7 @@ import pytest
 from geometries import Geometry, geometries
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from native_nets import Layers, agrees_with_float64
+from native_nets import Layers, agrees_with_float64, sizes
 
 import gradtape as gt
 from gradtape import program
@@ -258,7 +258,7 @@ CASES: dict[str, tuple[Layers, tuple[int, ...], int]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("batch", [1, 2, 15, 17, 33])
+@pytest.mark.parametrize("batch", sizes(1, 2, 15, 17, 33))
 @pytest.mark.parametrize("case", CASES)
 def test_layers_agree_with_float64_and_stay_in_their_buffers(case: str, batch: int) -> None:
     agrees_with_float64(*CASES[case], batch)

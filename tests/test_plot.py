@@ -81,8 +81,7 @@ def test_predictions_take_scores() -> None:
     assert [axes.get_title() for axes in figure.axes[:2]] == ["✓ 1", "✗ 0, is 1"]
 
 
-@pytest.mark.parametrize("kernel", [None, np.ones((3, 3, 1, 4))])
-@pytest.mark.parametrize("count", [1, 21, 60])
+@pytest.mark.parametrize(("kernel", "count"), [(None, 1), (np.ones((3, 3, 1, 4)), 21), (None, 60)])
 def test_summary_shows_first_images_and_then_mistakes(
     kernel: np.ndarray | None, count: int
 ) -> None:
@@ -353,13 +352,21 @@ def run_in(folder: Path, *lines: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_a_script_shows_its_pictures_where_there_are_windows(tmp_path: Path) -> None:
+def test_windows_show_what_a_script_asks_for(tmp_path: Path) -> None:
+    """A picture alone, all of them, and none where there are no windows."""
     run_in(
         tmp_path,
         "import matplotlib",
         "matplotlib.use('module://windows')",
-        "import matplotlib.pyplot as plt, numpy as np, windows",
         "from gradtape import plot",
+        "figure = plot.learning_curves({'loss': [1.0, 0.5]})",
+        "figure.show()",
+        "import windows",
+        "assert windows.shown == [figure]",
+        # with pyplot
+        "import matplotlib.pyplot as plt, numpy as np",
+        "plt.close('all')",
+        "windows.shown.clear()",
         "first = plot.learning_curves({'loss': [1.0, 0.5]})",
         "plot.filters(np.ones((3, 3, 1, 2)))",
         "assert len(plt.get_fignums()) == 2",
@@ -370,34 +377,14 @@ def test_a_script_shows_its_pictures_where_there_are_windows(tmp_path: Path) -> 
         "assert len(plt.get_fignums()) == 3",  # of a live plot, only the last
         "plt.close('all')",
         "first.savefig('a.png'), plot.learning_curves({'loss': [1.0]}).savefig('b.png')",
+        # without windows, nothing piles up in pyplot
+        "plt.close('all')",
+        "matplotlib.use('agg')",
+        "figures = [plot.learning_curves({'loss': [1.0]}) for _ in range(3)]",
+        "assert plt.get_fignums() == []",
+        "figures[0].savefig('c.png')",
     )
     from PIL import Image
 
     with Image.open(tmp_path / "a.png") as one, Image.open(tmp_path / "b.png") as other:
         assert one.size == other.size == (1500, 570)  # files do not depend on the backend
-
-
-def test_a_picture_alone_opens_a_window_when_asked_to(tmp_path: Path) -> None:
-    run_in(
-        tmp_path,
-        "import matplotlib",
-        "matplotlib.use('module://windows')",
-        "from gradtape import plot",
-        "figure = plot.learning_curves({'loss': [1.0, 0.5]})",
-        "figure.show()",
-        "import windows",
-        "assert windows.shown == [figure]",
-    )
-
-
-def test_without_windows_nothing_piles_up_in_pyplot(tmp_path: Path) -> None:
-    run_in(
-        tmp_path,
-        "import matplotlib",
-        "matplotlib.use('agg')",
-        "import matplotlib.pyplot as plt",
-        "from gradtape import plot",
-        "figures = [plot.learning_curves({'loss': [1.0]}) for _ in range(3)]",
-        "assert plt.get_fignums() == []",
-        "figures[0].savefig('a.png')",
-    )

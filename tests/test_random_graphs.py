@@ -1,8 +1,12 @@
-"""Random graphs, checkpointed or not and differentiated in every nesting, agree with each other."""
+"""Random graphs, checkpointed or not and differentiated in every nesting, agree with each other.
+
+`make kernels` draws 320 of them: GRADTAPE_RANDOM_GRAPHS says how many.
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 import random
 
 import numpy as np
@@ -12,7 +16,7 @@ from random_graphs import DERIVATIVES, RUNS, SECOND, RandomGraph, nested
 import gradtape as gt
 
 T = np.array(0.37)
-GRAPHS = 320
+GRAPHS = int(os.environ.get("GRADTAPE_RANDOM_GRAPHS", 112))
 
 
 def slope(function, t, step=3e-4):

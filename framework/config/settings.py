@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import os
 import reprlib
 from collections.abc import Callable
 from typing import Any
@@ -61,3 +62,8 @@ def accepts(function: Callable[..., Any], name: str) -> bool:
     parameters = inspect.signature(function).parameters
     kinds = [p.kind for p in parameters.values()]
     return name in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+
+
+def wants_programs() -> bool:
+    """Whether native programs may be used at all, which is known before Numba is imported."""
+    return os.environ.get("GRADTAPE_NATIVE", "1") != "0"

@@ -6,7 +6,6 @@ of optimizer. Whatever it does not cover is left to the eager step, which is alw
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..autograd.tape import grad_mode
 from ..autograd.tree import tree_leaves
+from ..config.settings import wants_programs
 from ..errors import ShapeError
 from .graph import Graph, NotNative, factors_of, flat_layers, graph_of, reasons
 from .islands import Unexpected
@@ -34,11 +34,9 @@ KEPT_BYTES = 2 << 30
 
 def enabled() -> bool:
     """Whether programs are used: not without compiled kernels, nor with GRADTAPE_NATIVE=0."""
-    if os.environ.get("GRADTAPE_NATIVE", "1") == "0":
-        return False
     import numba
 
-    return not numba.config.DISABLE_JIT
+    return wants_programs() and not numba.config.DISABLE_JIT
 
 
 class Native:

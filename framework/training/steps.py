@@ -19,7 +19,7 @@ from ..config.checked import Count, checked
 from ..config.interrupts import deferred
 from ..config.owned import Found, owned
 from ..config.serialization import serialize
-from ..config.settings import accepts, refuse_unknown
+from ..config.settings import accepts, refuse_unknown, wants_programs
 from ..config.tracebacks import warn
 from ..config.turns import Own, Turn, kept
 from ..data.data import unpack_x_y_sample_weight
@@ -337,9 +337,11 @@ class Steps:
         if self.run_eagerly:
             return None
         if self._native is None:
-            with deferred():  # Numba comes with it, so not before it is needed
-                from ..program import Native, enabled
-            self._native = Native(self) if enabled() else False
+            self._native = False
+            if wants_programs():
+                with deferred():  # Numba comes with it, so not before it is needed
+                    from ..program import Native, enabled
+                self._native = Native(self) if enabled() else False
         return self._native or None
 
     def _natively(self, what: str, x: Any, y: Any, sample_weight: Any) -> Logs | None:
