@@ -32,7 +32,6 @@ from .autograd.functional import (
 )
 from .autograd.gradient_tape import GradientTape
 from .autograd.registry import composite, op
-from .autograd.samples import Sample
 from .autograd.tape import enable_grad, is_grad_enabled, no_grad
 from .autograd.tensor import Tensor, as_tensor, tensor
 from .autograd.variable import Variable
@@ -48,6 +47,7 @@ from .model.sequential import Sequential
 from .optimizers import Optimizer
 from .proof.gradcheck import GradientError, gradcheck
 from .regularizers import Regularizer
+from .samples import Sample
 from .saving import load_model
 
 __version__ = "0.1.0"

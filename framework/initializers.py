@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .autograd import random
+from . import random
 from .config.checked import Checked, Finite, NotNegative, Numbers, Positive
 from .config.exports import exporting
 from .config.serialization import deserializer, register, resolve, serialize, spellings

@@ -148,7 +148,7 @@ def test_two_models_from_one_seed_start_alike():
 
 
 def test_names_are_numbered_by_class():
-    gt.naming.reset_names()
+    gt.config.naming.reset_names()
     assert [Dense(1).name, Dense(1).name, Conv2D(1, 1).name] == ["dense", "dense_1", "conv2d"]
     assert gt.layers.MaxPooling2D().name == "max_pooling2d"
     assert gt.layers.GlobalAveragePooling2D().name == "global_average_pooling2d"

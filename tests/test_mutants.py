@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.autograd.samples import calls
 from gradtape.proof.gradcheck import GradientError
 from gradtape.proof.mutants import judge, summary
+from gradtape.samples import calls
 
 FEW = calls(((3,), {}), repeats=2)
 

@@ -17,7 +17,7 @@ from gradtape.autograd.tape import OPS
 PLACES = (
     "activations", "callbacks", "constraints", "datasets", "initializers", "layers", "losses",
     "metrics", "models", "optimizers", "optimizers.schedules", "random", "regularizers", "saving",
-    "tree", "utils",
+    "autograd.tree", "utils",
 )  # fmt: skip
 #: Arguments that make an object of most classes.
 ARGUMENTS: tuple[tuple[Any, ...], ...] = (

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from gradtape.autograd import random
+from gradtape import random
 
 
 def test_a_stream_depends_on_seed_and_address_alone():

@@ -11,8 +11,8 @@ import pytest
 
 import gradtape as gt
 from gradtape.autograd.registry import op
-from gradtape.autograd.samples import no_samples, unary
 from gradtape.autograd.tape import OPS
+from gradtape.samples import no_samples, unary
 
 #: Pieces of gradient rules that several families share; no ops in their own right.
 HELPERS = {"kept"}

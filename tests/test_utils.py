@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
-from gradtape.autograd.random import generator
+from gradtape.random import generator
 
 
 def test_seed_repeats_python_numpy_and_gradtape() -> None:

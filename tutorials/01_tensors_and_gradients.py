@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gradtape as gt
-from gradtape.autograd.samples import unary
+from gradtape.samples import unary
 
 # %% [markdown]
 # ## A tensor is an array with a memory

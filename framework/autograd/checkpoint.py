@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from . import random
+from .. import random
 from .registry import Op
 from .tape import OPS, grad_mode, no_grad, observed_use
 from .tensor import Tensor, as_tensor, wrap

@@ -27,11 +27,11 @@ import numpy as np
 
 from ..config.tracebacks import filtered, shorten
 from ..errors import NoTensorError, ShapeError
+from ..samples import Samples, no_samples
 from .anomaly import check_forward, users_line
 from .numpy_protocol import Names, NumpyFunction, NumpyUfunc
 from .operators import ToCome, deferred
 from .promotion import as_tensors, in_one_kind
-from .samples import Samples, no_samples
 from .tape import NUMPY, OPS, Memory, Node, grad_mode
 from .tensor import DEFAULT_FLOAT, Tensor, wrap
 from .tree import rebuilt

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.random import get_seed, resume_seed
 from ..autograd.variable import Variable
 from ..config.naming import unique_name
 from ..errors import FileError
 from ..layers.wire import from_plain, to_plain
 from ..metrics.base import Metric, fill
+from ..random import get_seed, resume_seed
 from .base import Callback
 
 Arrays = dict[str, np.ndarray]

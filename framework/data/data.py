@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.random import generator
 from ..autograd.tensor import Tensor
 from ..autograd.tree import is_structure
 from ..config.checked import NotNegative, argument, kind_of
 from ..config.settings import count_of
+from ..random import generator
 
 Array = np.ndarray
 #: Inputs, targets and weights of some samples; targets and weights may be None.

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.random import generator
 from ..autograd.tensor import Tensor
 from ..config.settings import count_of
 from ..config.tracebacks import warn
 from ..errors import counted
+from ..random import generator
 from .data import ArrayData, Batch, unpack_x_y_sample_weight, weights_of_classes
 
 #: How many inputs and outputs a model has, None where it cannot tell.

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops, regularizers
-from ..autograd import random
+from .. import ops, random, regularizers
 from ..autograd.tensor import Tensor, wrap
 from ..config.checked import Count, NotNegative, Share
 from ..config.serialization import register

@@ -13,9 +13,9 @@ import numpy as np
 
 from ..autograd.promotion import as_floats, beside, exactly
 from ..autograd.registry import composite, op
-from ..autograd.samples import KINK_DISTANCE, WITH_TAILS, Generator, Sample, between, calls, unary
 from ..autograd.tensor import DEFAULT_FLOAT, Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import KINK_DISTANCE, WITH_TAILS, Generator, Sample, between, calls, unary
 from .arithmetic import clip, held, hypot, minimum, where
 from .axes import axis_index, nonempty_axis
 from .elementary import abs as abs_

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample, distinct
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample, distinct
 from .geometry import AXES, Sizes, arranged, draw, per_axis
 from .pooling import (
     Case,

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.registry import op
-from ..autograd.samples import Generator, Sample, between
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample, between
 
 Array = np.ndarray
 

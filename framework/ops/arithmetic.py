@@ -13,8 +13,8 @@ import numpy as np
 
 from ..autograd.promotion import as_floats, beside
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample, between, binary, unary
 from ..autograd.tensor import Tensor
+from ..samples import Generator, Sample, between, binary, unary
 from .comparison import isinf
 from .elementary import exp, exp2, log, rint, sign
 

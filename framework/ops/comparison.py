@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import op
-from ..autograd.samples import between, binary, unary
+from ..samples import between, binary, unary
 from .axes import nonempty_axis, one_axis
 
 Array = np.ndarray

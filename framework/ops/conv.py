@@ -23,9 +23,9 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample
 from .geometry import (
     AXES,
     Sizes,

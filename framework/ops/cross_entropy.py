@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample, between, binary
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample, between, binary
 from .activations import log_softmax, softmax
 from .arithmetic import where
 from .elementary import expm1, sigmoid

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import op
-from ..autograd.samples import Generator, Sample, between
 from ..autograd.tensor import Tensor
+from ..samples import Generator, Sample, between
 
 Array = np.ndarray
 

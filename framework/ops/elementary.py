@@ -6,8 +6,8 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.registry import op
-from ..autograd.samples import WITH_TAILS, unary
 from ..autograd.tensor import Tensor
+from ..samples import WITH_TAILS, unary
 
 Array = np.ndarray
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.samples import Generator
 from ..errors import ShapeError
+from ..samples import Generator
 
 Array = np.ndarray
 Sizes = tuple[int, ...]

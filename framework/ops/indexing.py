@@ -9,9 +9,9 @@ import numpy as np
 
 from ..autograd.promotion import total_dtype
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample, between
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample, between
 from .axes import axis_index, one_axis
 
 Array = np.ndarray

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..autograd.promotion import as_floats, total_dtype
 from ..autograd.registry import composite, op
-from ..autograd.samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from .axes import axis_index, axis_tuple
 from .elementary import sqrt, square
 from .reductions import centre, centred, mean, nonempty_axes, var

@@ -11,9 +11,9 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample, between, calls
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample, between, calls
 from .axes import shape_tuple
 from .rearranging import diagonal
 from .reductions import sum as sum_

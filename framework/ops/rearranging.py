@@ -11,9 +11,9 @@ import numpy as np
 
 from ..autograd.promotion import beside
 from ..autograd.registry import composite, op
-from ..autograd.samples import calls, distinct
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import calls, distinct
 from .arithmetic import where
 from .axes import axis_index, axis_tuple, shape_tuple
 from .comparison import argsort

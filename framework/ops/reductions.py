@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import answers, composite, op
-from ..autograd.samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from ..autograd.tensor import Tensor, as_tensor
+from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from .arithmetic import where
 from .axes import axis_tuple, many_axes, one_axis
 from .elementary import abs as abs_

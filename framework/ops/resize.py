@@ -8,9 +8,9 @@ import numpy as np
 
 from ..autograd.promotion import as_floats
 from ..autograd.registry import composite
-from ..autograd.samples import calls
 from ..autograd.tensor import Tensor
 from ..errors import ShapeError
+from ..samples import calls
 from .axes import shape_tuple
 from .indexing import take
 from .products import matmul

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.registry import composite, op
-from ..autograd.samples import calls, unary
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import calls, unary
 from .axes import axis_index, axis_tuple, shape_tuple
 
 Array = np.ndarray

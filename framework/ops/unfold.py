@@ -13,9 +13,9 @@ import numpy as np
 
 from .. import kernels
 from ..autograd.registry import composite, op
-from ..autograd.samples import Generator, Sample
 from ..autograd.tensor import Tensor, as_tensor
 from ..errors import ShapeError
+from ..samples import Generator, Sample
 from .conv import cases
 from .geometry import (
     check_rank,

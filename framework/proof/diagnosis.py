@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..autograd.samples import STEP
 from ..autograd.tape import Node, is_grad_enabled, no_grad
 from ..autograd.tensor import Tensor, as_tensor, wrap
+from ..samples import STEP
 from .differences import (
     ATOL,
     RTOL,

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.backward import run_backward
-from ..autograd.samples import STEP
 from ..autograd.tape import OPS, enable_grad, no_grad
 from ..autograd.tensor import Tensor, wrap
+from ..samples import STEP
 
 RTOL = 1e-6
 ATOL = 1e-8

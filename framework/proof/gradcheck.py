@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..autograd.precision import in_float64
-from ..autograd.samples import STEP
 from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor, wrap
 from ..autograd.tree import is_structure, tree_map
 from ..errors import unknown_name
+from ..samples import STEP
 from .diagnosis import bent, check_rules, narrowed, pinned, reason
 from .differences import (
     RTOL,

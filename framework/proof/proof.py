@@ -26,10 +26,10 @@ import numpy as np
 
 from ..autograd.functional import jvp
 from ..autograd.registry import Composite, Op
-from ..autograd.samples import Sample, no_samples
 from ..autograd.tape import OPS, no_grad
 from ..autograd.tensor import Tensor, wrap
 from ..errors import unknown_name
+from ..samples import Sample, no_samples
 from .differences import (
     RTOL,
     Finding,

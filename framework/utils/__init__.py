@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..autograd.random import check_seed, set_seed
 from ..config.checked import Count, checked
 from ..config.exports import exporting
 from ..config.naming import reset_names
 from ..data.data import as_array, pack_x_y_sample_weight, unpack_x_y_sample_weight
 from ..data.dataset import PyDataset
+from ..random import check_seed, set_seed
 from ..saving import (
     CustomObjectScope,
     custom_object_scope,

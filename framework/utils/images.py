@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.random import generator
 from ..errors import counted, unknown_name
+from ..random import generator
 from .sequences import Batches
 
 Array = np.ndarray

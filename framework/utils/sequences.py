@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.random import generator
 from ..autograd.tensor import Tensor
 from ..autograd.tree import tree_leaves, tree_map
 from ..config.checked import Count, Natural, checked
 from ..config.settings import count_of
 from ..data.data import as_array
 from ..data.dataset import PyDataset
+from ..random import generator
 
 Array = np.ndarray
 
