@@ -9,8 +9,13 @@ import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+import numpy as np
 import pytest
+
+import gradtape as gt
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("framework", "models", "datasets", "tests", "tutorials", "benchmarks")
@@ -182,10 +187,38 @@ def test_rooms_stand_on_rooms_below() -> None:
 
 def test_the_page_shows_the_rooms_as_they_are() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = page.partition("## The way")[0]
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
     shown = {row[0].strip("|` /").removesuffix(".py"): row[2].strip(" |") for row in rows[:-1]}
     assert shown == {r: ", ".join(b.split()) or "nothing" for r, b in ROOMS.items()}
     assert list(shown) == list(ROOMS)
+
+
+def test_a_batch_goes_the_way_that_the_page_shows() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = [line.split("`") for line in page.partition("## The way")[2].splitlines()]
+    way = [(row[1], row[3]) for row in rows if len(row) > 3 and row[0] == "| "]
+    assert len(way) > 10
+    model = gt.Sequential([gt.Input((4,)), gt.layers.Dense(2, activation="relu")])
+    model.compile("sgd", "mse")
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 2), np.float32)
+    model.fit(x, y, verbose=0)  # compiles
+    entered: list[tuple[str, str]] = []
+    front = Path(gt.__file__).parent
+
+    def watch(frame: FrameType, event: str, argument: Any) -> None:
+        path = Path(frame.f_code.co_filename)
+        if event == "call" and path.is_relative_to(front):
+            entered.append((path.relative_to(front).as_posix(), frame.f_code.co_name))
+
+    sys.setprofile(watch)
+    try:
+        model.fit(x, y, verbose=0)
+    finally:
+        sys.setprofile(None)
+    steps = iter(entered)
+    missing = [step for step in way if step not in steps]  # each is looked for after the last
+    assert not missing, missing
 
 
 def test_few_files_lie_beside_the_rooms() -> None:
