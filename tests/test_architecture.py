@@ -59,6 +59,9 @@ LOOSE = 12
 #: Uses of a name with an underscore that another room made. It may only fall.
 PRIVATE = 72
 
+#: Names of layers, losses, metrics and optimizers that native programs know. It may only fall.
+NOUNS_IN_PROGRAM = 78
+
 #: What each room imports from other distributions. Everyone may use numpy and the standard library.
 THIRD_PARTY = {
     "kernels": {"numba", "llvmlite"},  # which is a part of numba in all but name
@@ -183,6 +186,23 @@ def test_rooms_stand_on_rooms_below() -> None:
         built.add(room)
     folders = {module_of(p).partition(".")[0] for p in FRAMEWORK} - {"models", "datasets"}
     assert folders == built | set(FRONT)
+
+
+def test_programs_know_fewer_and_fewer_nouns_by_name() -> None:
+    nouns = {
+        name
+        for room in (gt.layers, gt.losses, gt.metrics, gt.optimizers)
+        for name in room.__all__
+        if name[0].isupper()
+    }
+    found = [
+        f"{_name(path)}:{node.lineno}: {node.value}"
+        for path in FRAMEWORK
+        if room_of(module_of(path)) == "program"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in nouns
+    ]
+    assert len(found) <= NOUNS_IN_PROGRAM, "\n".join(found)
 
 
 def test_the_page_shows_the_rooms_as_they_are() -> None:
