@@ -36,6 +36,7 @@ from .autograd.tape import enable_grad, is_grad_enabled, no_grad
 from .autograd.tensor import Tensor, as_tensor, tensor
 from .autograd.variable import Variable
 from .config.exports import exporting
+from .config.moved import remember
 from .initializers import Initializer
 from .inspection.analysis import analysis
 from .layers import Input, InputSpec, Layer
@@ -116,3 +117,5 @@ if not TYPE_CHECKING:  # so that types know every name
     #: What is slow to import, uses the package itself, or needs an extra.
     _later = {"datasets": "", "models": "", "plot": "", "utils": "", "prove": ".proof.proof"}
     __getattr__, __dir__ = exporting(__name__, __all__, later=_later)
+
+remember(__name__)

@@ -6,6 +6,8 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -149,3 +151,17 @@ def test_a_model_is_copied_at_every_stage_and_trains_on_alike(
         assert all(map(np.array_equal, one.get_weights(), model.get_weights()))
         assert not np.array_equal(one.get_weights()[0], before[0])
         assert int(one.optimizer.iterations) == int(model.optimizer.iterations)
+
+
+def test_what_was_pickled_before_the_modules_had_rooms_is_found() -> None:
+    path = Path(__file__).parent / "saved" / "before_rooms.pickle"
+    before = pickle.loads(path.read_bytes())
+    model = before["model"]
+    answer = model.predict(np.ones((1, 4, 4, 1)), verbose=0)
+    np.testing.assert_allclose(answer, before["answer"], rtol=1e-6)
+    model.fit(np.ones((4, 4, 4, 1)), np.ones((4, 2)), verbose=0)
+    assert type(before["sequential"]) is gt.Sequential
+    assert type(before["tensor"]) is gt.Tensor and type(before["variable"]) is gt.Variable
+    assert import_module("gradtape.tape").OPS is OPS
+    assert import_module("gradtape.proof").prove is gt.prove
+    assert callable(gt.tensor) and callable(gt.checkpoint)  # no module took their names
