@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,13 @@ def test_batches_are_packed_and_unpacked_as_in_keras() -> None:
     assert unpack_x_y_sample_weight([1, 2]) == (1, 2, None)
     with pytest.raises(ValueError, match="received 4 elements"):
         unpack_x_y_sample_weight((1, 2, 3, 4))
+
+
+def test_class_weights_that_no_sample_has_are_said() -> None:
+    x = np.zeros((4, 2), np.float32)
+    with pytest.warns(UserWarning, match=r"class_weight changes nothing: of its classes \[7\]"):
+        ArrayData(x, np.arange(4)).weigh({7: 3.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ArrayData(x, np.arange(4)).weigh({0: 3.0, 7: 2.0})
+        ArrayData(x, np.arange(4)).weigh({7: 1.0})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gradtape as gt
+from gradtape.config.turns import Turn
 
 X = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
 Y = X.sum(axis=1, keepdims=True)
@@ -222,3 +224,22 @@ def test_eager_runs_compute_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(*results, rtol=1e-5)
     with pytest.raises(ValueError, match="jit_compile must be True, False or 'auto'"):
         net().compile("sgd", "mse", jit_compile="yes")
+
+
+def test_who_waits_long_for_another_thread_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A callback that waits for a thread that evaluates the model it trains: for ever, silently."""
+    monkeypatch.setattr(Turn, "PATIENCE", 0.05)
+    turn, held, free = Turn(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with turn:
+            held.set()
+            free.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    threading.Timer(0.2, free.set).start()
+    with pytest.warns(UserWarning, match="waited for 0.05 s for another one"), turn:
+        assert free.is_set()
+    thread.join()

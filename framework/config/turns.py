@@ -5,15 +5,29 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from .tracebacks import warn
+
 
 class Turn:
-    """A lock that its holder may take again. A copy of it is another one, that nobody holds."""
+    """A lock that its holder may take again. A copy of it is another one, that nobody holds.
+
+    Who has waited for `PATIENCE` seconds says so, and goes on waiting: it may be for ever.
+    """
+
+    PATIENCE = 60.0
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        if not self._lock.acquire(timeout=self.PATIENCE):
+            warn(
+                f"This thread has waited for {self.PATIENCE:g} s for another one that goes through "
+                "batches with the same model: its metrics are those of one pass at a time. If that "
+                "one waits for this thread, in a callback perhaps, both wait for ever: call "
+                "evaluate() in the callback itself, or with gt.clone_model(model)."
+            )
+            self._lock.acquire()
 
     def __exit__(self, *rest: object) -> None:
         self._lock.release()

@@ -13,6 +13,7 @@ from ..autograd.tensor import Tensor
 from ..autograd.tree import is_structure
 from ..config.checked import NotNegative, argument, kind_of
 from ..config.settings import count_of
+from ..config.tracebacks import warn
 from ..random import generator
 
 Array = np.ndarray
@@ -168,7 +169,14 @@ class ArrayData:
         Raises:
             ValueError: they have weights of their own.
         """
-        self.arrays["sample_weight"] = weights_of_classes(self.y, self.sample_weight, class_weight)
+        weights = weights_of_classes(self.y, self.sample_weight, class_weight)
+        named = [label for label, weight in class_weight.items() if weight != 1]
+        if named and len(weights) and (weights == 1).all():
+            warn(
+                f"class_weight changes nothing: of its classes {reprlib.repr(named)}, none is "
+                "among the targets. Are the labels numbers from 0 on, one for each output?"
+            )
+        self.arrays["sample_weight"] = weights
 
     def split(self, fraction: float) -> tuple[ArrayData, ArrayData]:
         """The first samples, and the last `fraction` of them (unshuffled) for validation.
