@@ -55,9 +55,6 @@ class EuclideanRBF(gt.layers.Layer):
     def call(self, x: gt.Tensor) -> gt.Tensor:
         return -gt.ops.sum((gt.ops.expand_dims(x, axis=1) - self.codes) ** 2, axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "classes": self.classes}
-
 
 @register
 class RBFPenalty(gt.losses.SparseCategoricalCrossentropy):

@@ -75,14 +75,6 @@ class ReLU(Elementwise):
             threshold=self.threshold,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "max_value": self.max_value,
-            "negative_slope": self.negative_slope,
-            "threshold": self.threshold,
-        }
-
 
 @register("layers")
 class LeakyReLU(Elementwise):
@@ -102,9 +94,6 @@ class LeakyReLU(Elementwise):
     def call(self, inputs: Tensor) -> Tensor:
         return ops.relu(inputs, negative_slope=self.negative_slope)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "negative_slope": self.negative_slope}
-
 
 @register("layers")
 class ELU(Elementwise):
@@ -120,9 +109,6 @@ class ELU(Elementwise):
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.elu(inputs, alpha=self.alpha)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "alpha": self.alpha}
 
 
 @register("layers")
@@ -171,15 +157,6 @@ class PReLU(Elementwise):
     def call(self, inputs: Tensor) -> Tensor:
         return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "alpha_initializer": serialize(self.alpha_initializer),
-            "alpha_regularizer": serialize(self.alpha_regularizer),
-            "alpha_constraint": serialize(self.alpha_constraint),
-            "shared_axes": self.shared_axes,
-        }
-
 
 @register("layers")
 class Softmax(Elementwise):
@@ -205,9 +182,6 @@ class Softmax(Elementwise):
             axes = axis_tuple(self.axis, inputs.ndim)
             outputs = ops.exp(inputs - ops.logsumexp(inputs, axis=axes, keepdims=True))
         return outputs if mask is None else ops.where(held, outputs, 0.0)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}
 
 
 @register("layers")
@@ -275,6 +249,14 @@ class Lambda(Layer):
         told = {"training": training} if self._tells else {}
         return self.function(inputs, **self.arguments, **told)
 
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "function": serialize(self.function),
+            "output_shape": serialize(self._sample_shape),
+            "arguments": self.arguments,
+        }
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         if self._sample_shape is None:
             return super().compute_output_shape(input_shape)
@@ -283,11 +265,3 @@ class Lambda(Layer):
         given: list[Shape] = []
         shape_map(given.append, input_shape)
         return shape_map(lambda s: (given[0][0], *s), self._sample_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "function": serialize(self.function),
-            "output_shape": serialize(self._sample_shape),
-            "arguments": self.arguments,
-        }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..autograd.tree import Shape, shape_map
+from ..config.serialization import serialize
 from ..losses.base import float_name
 from .input_spec import LayerError
 
@@ -91,6 +93,39 @@ def plain_arguments(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) 
         kind = bound.signature.parameters[name].kind
         given |= value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
     return {n: v if _is_plain(v) else Unsaid(type(v).__name__) for n, v in given.items()}
+
+
+def said(layer: Any) -> dict[str, Any]:
+    """The arguments that the package's own class of a layer takes, as its attributes hold them."""
+    cls: type = type(layer)
+    values = {name: getattr(layer, name) for name in _own_names(cls)}
+    return {name: v if _is_plain(v) else serialize(v) for name, v in values.items()}
+
+
+@cache
+def _own_names(cls: type) -> list[str]:
+    """What the constructor says, and those it hands the rest on to, but for `Layer`'s own."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if vars(base).get("_basic_config"):  # `Layer` and `Model` speak for themselves
+            break
+        if "__init__" not in vars(base) or "get_config" in vars(base) or not is_own(base):
+            continue  # nothing to say, or said in the class's own words
+        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+        names |= {p.name: None for p in parameters if p.kind in _NAMED and p.name != "self"}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in names if name not in _COMMON]
+
+
+#: What `Layer.get_config` says for all.
+_COMMON = ("name", "trainable", "dtype", "activity_regularizer")
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def is_own(cls: type) -> bool:
+    """Whether a class is of this package, so that its attributes are called as its arguments."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 class Unsaid(str):

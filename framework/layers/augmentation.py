@@ -58,9 +58,6 @@ class RandomFlip(RandomImage):
     def change_masks(self, masks: Tensor, drawn: dict[str, Array]) -> Tensor:
         return self.change(masks, drawn)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "mode": self.mode}
-
 
 class RandomAffine(RandomImage):
     """Base of the layers that see every image through an affine map of its own.
@@ -119,14 +116,6 @@ class RandomAffine(RandomImage):
             fill_value=self.fill_value,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "fill_mode": self.fill_mode,
-            "interpolation": self.interpolation,
-            "fill_value": self.fill_value,
-        }
-
 
 @register("layers")
 class RandomTranslation(RandomAffine):
@@ -165,13 +154,6 @@ class RandomTranslation(RandomAffine):
         maps[:, 2] = -width * generator.uniform(*self.width_factor, count)
         return maps
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "height_factor": self.height_factor,
-            "width_factor": self.width_factor,
-        }
-
 
 @register("layers")
 class RandomRotation(RandomAffine):
@@ -205,9 +187,6 @@ class RandomRotation(RandomAffine):
         cos, sin, x, y = np.cos(angle), np.sin(angle), (width - 1) / 2, (height - 1) / 2
         rows = (cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
         return np.stack(rows, axis=1)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
 
 
 @register("layers")
@@ -252,13 +231,6 @@ class RandomZoom(RandomAffine):
         x, y = (width - 1) / 2 * (1 - across), (height - 1) / 2 * (1 - down)
         return np.stack((across, none, x, none, down, y), axis=1)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "height_factor": self.height_factor,
-            "width_factor": self.width_factor,
-        }
-
 
 @register("layers")
 class RandomShear(RandomAffine):
@@ -295,6 +267,3 @@ class RandomShear(RandomAffine):
         maps[:, 1] = sign * generator.uniform(*self.x_factor, shape[0])
         maps[:, 3] = sign * generator.uniform(*self.y_factor, shape[0])
         return maps
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "x_factor": self.x_factor, "y_factor": self.y_factor}

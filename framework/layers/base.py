@@ -27,8 +27,8 @@ from ..config.serialization import serialize
 from ..config.tracebacks import shorten
 from ..errors import ShapeError
 from ..metrics.base import fill
+from . import arguments
 from .added import OuterCall
-from .arguments import first_shape, float_dtype, plain_arguments, unknown_argument, with_plain
 from .building import once
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
@@ -93,7 +93,7 @@ class Layer(Owner):
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = super().__new__(cls)
         if cls._automatic_config:
-            self._given = plain_arguments(cls, args, kwargs)
+            self._given = arguments.plain_arguments(cls, args, kwargs)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -104,7 +104,7 @@ class Layer(Owner):
         if says and not own:
             cls._basic_config = False
         if says or "__init__" in vars(cls):
-            cls._automatic_config = cls._basic_config and not own
+            cls._automatic_config = cls._basic_config and not own and not arguments.is_own(cls)
         if "call" in vars(cls):
             parameters = inspect.signature(cls.call).parameters
             cls._takes_training = "training" in parameters
@@ -118,15 +118,15 @@ class Layer(Owner):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        self._first_shape = first_shape(kwargs)
+        self._first_shape = arguments.first_shape(kwargs)
         if kwargs:
-            raise unknown_argument(type(self), next(iter(kwargs)))
+            raise arguments.unknown_argument(type(self), next(iter(kwargs)))
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
                 f"The name of a layer must be a string without '/', received {name!r}."
             )
         self.name = name or unique_name(snake_case(type(self).__name__))
-        self.dtype = float_dtype(dtype)
+        self.dtype = arguments.float_dtype(dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self._trainable = bool(trainable)
@@ -477,7 +477,8 @@ class Layer(Owner):
         config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = serialize(self.activity_regularizer)
-        return with_plain(self, config) if self._automatic_config else config
+        config |= arguments.said(self)
+        return arguments.with_plain(self, config) if self._automatic_config else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

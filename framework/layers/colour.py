@@ -61,9 +61,6 @@ class RandomColour(RandomImage):
         """That share of others, the rest of the images, within the range."""
         return self.held(images + share * (others - images))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor, "value_range": self.value_range}
-
 
 @register("layers")
 class RandomBrightness(RandomColour):
@@ -243,9 +240,6 @@ class RandomGrayscale(RandomImage):
 
     def change(self, images: Tensor, drawn: dict[str, Array]) -> Tensor:
         return ops.where(wrap(drawn["chosen"]), grey(images), images)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
 
 
 @register("layers")

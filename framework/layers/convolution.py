@@ -8,7 +8,7 @@ from typing import Any
 from .. import activations, constraints, initializers, ops, regularizers
 from ..autograd.tensor import Tensor
 from ..config.checked import Count
-from ..config.serialization import register, serialize
+from ..config.serialization import register
 from ..ops.geometry import per_axis
 from .arguments import known_length
 from .spatial import SpatialLayer, read_padding
@@ -147,25 +147,6 @@ class Conv(SpatialLayer):
         return Window.sliding(
             lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "dilation_rate": self.dilation_rate,
-            "groups": self.groups,
-            "activation": serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-            "kernel_regularizer": serialize(self.kernel_regularizer),
-            "bias_regularizer": serialize(self.bias_regularizer),
-            "kernel_constraint": serialize(self.kernel_constraint),
-            "bias_constraint": serialize(self.bias_constraint),
-        }
 
 
 @register("layers")

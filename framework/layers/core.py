@@ -12,7 +12,7 @@ from .. import activations, constraints, initializers, ops, regularizers
 from ..autograd.tensor import Tensor
 from ..autograd.tree import Shape
 from ..config.checked import Count, argument, kind_of
-from ..config.serialization import register, serialize
+from ..config.serialization import register
 from ..config.tracebacks import filtered
 from .arguments import float_dtype, known_length
 from .base import Layer
@@ -234,20 +234,6 @@ class Dense(Layer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window.point(input_shape) if len(input_shape) > 2 else None
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "activation": serialize(self.activation),
-            "use_bias": self.use_bias,
-            "kernel_initializer": serialize(self.kernel_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-            "kernel_regularizer": serialize(self.kernel_regularizer),
-            "bias_regularizer": serialize(self.bias_regularizer),
-            "kernel_constraint": serialize(self.kernel_constraint),
-            "bias_constraint": serialize(self.bias_constraint),
-        }
-
 
 @register("layers")
 class Activation(Layer):
@@ -270,6 +256,3 @@ class Activation(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activation": serialize(self.activation)}

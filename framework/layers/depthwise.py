@@ -8,7 +8,7 @@ from typing import Any
 from .. import activations, constraints, initializers, ops, regularizers
 from ..autograd.tensor import Tensor
 from ..config.checked import Count
-from ..config.serialization import register, serialize
+from ..config.serialization import register
 from ..ops.geometry import per_axis
 from .arguments import known_length
 from .spatial import SpatialLayer, read_padding
@@ -119,24 +119,6 @@ class Depthwise(SpatialLayer):
         return Window.sliding(
             lengths, self.kernel_size, self.strides, self.padding, self.dilation_rate
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "kernel_size": self.kernel_size,
-            "strides": self.strides,
-            "padding": self.padding,
-            "depth_multiplier": self.depth_multiplier,
-            "dilation_rate": self.dilation_rate,
-            "activation": serialize(self.activation),
-            "use_bias": self.use_bias,
-            "depthwise_initializer": serialize(self.depthwise_initializer),
-            "bias_initializer": serialize(self.bias_initializer),
-            "depthwise_regularizer": serialize(self.depthwise_regularizer),
-            "bias_regularizer": serialize(self.bias_regularizer),
-            "depthwise_constraint": serialize(self.depthwise_constraint),
-            "bias_constraint": serialize(self.bias_constraint),
-        }
 
 
 class DepthwiseConv(Depthwise):
@@ -289,15 +271,6 @@ class SeparableConv(Depthwise):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.shape_with(input_shape, self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "pointwise_initializer": serialize(self.pointwise_initializer),
-            "pointwise_regularizer": serialize(self.pointwise_regularizer),
-            "pointwise_constraint": serialize(self.pointwise_constraint),
-        }
 
 
 @register("layers")

@@ -128,9 +128,6 @@ class ImageLayer(Layer):
         """The shape of images of that shape, afterwards."""
         return shape
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
-
 
 class SizedImages(ImageLayer):
     """Base of the layers whose images have one height and width, whatever came in.
@@ -183,9 +180,6 @@ class RandomImage(ImageLayer, RandomLayer):
     def numbers(self, shape: tuple[int, ...], generator: Generator) -> dict[str, Array]:
         """Random numbers for images ``(N, H, W, C)``, by what they are for."""
         raise TypeError(f"{type(self).__name__} must define numbers(self, shape, generator).")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
 
 
 def between(limits: tuple[float, float], count: int, generator: Generator) -> Array:

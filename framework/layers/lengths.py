@@ -42,9 +42,6 @@ class Scaled(Elementwise):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window.channels(self.axis, input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}
-
 
 @register("layers")
 class UnitNormalization(Scaled):
@@ -87,9 +84,6 @@ class RMSNormalization(Scaled):
     def call(self, inputs: Tensor) -> Tensor:
         axes = axis_tuple(self.axis, inputs.ndim)
         return ops.rms_norm(inputs, self.scale, axis=axes, epsilon=self.epsilon)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "epsilon": self.epsilon}
 
 
 def _listed(axis: Axes) -> list[int]:

@@ -164,9 +164,6 @@ class Concatenate(Layer):
                 joined.append(known.pop() if known else None)
         return tuple(joined)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}
-
 
 @register("layers")
 class Dot(Layer):
@@ -225,9 +222,6 @@ class Dot(Layer):
 
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return None
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axes": self.axes, "normalize": self.normalize}
 
 
 def _shapes(layer: Layer, shape: Any) -> list[Shape]:

@@ -84,15 +84,6 @@ class RandomErasing(RandomImage):
         fill = drawn["fill"].astype(images.dtype)
         return ops.where(wrap(drawn["covered"]), wrap(fill), images)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "factor": self.factor,
-            "scale": self.scale,
-            "fill_value": self.fill_value,
-            "value_range": self.value_range,
-        }
-
 
 class Mixing(RandomImage):
     """Base of the layers that mix every image, and its label, with another of the batch.
@@ -110,9 +101,6 @@ class Mixing(RandomImage):
             )
         weights = drawn["weights"].reshape(-1, *(1,) * (labels.ndim - 1))
         return _mixed(labels, drawn["order"], weights)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
 
 
 @register("layers")
@@ -146,9 +134,6 @@ class MixUp(Mixing):
 
     def change_masks(self, masks: Tensor, drawn: dict[str, Array]) -> Tensor:
         return self.change(masks, drawn)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "alpha": self.alpha}
 
 
 @register("layers")
@@ -189,9 +174,6 @@ class CutMix(Mixing):
 
     def change_masks(self, masks: Tensor, drawn: dict[str, Array]) -> Tensor:
         return self.change(masks, drawn)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "factor": self.factor}
 
 
 def _mixed(x: Tensor, order: Array, weights: Array) -> Tensor:

@@ -10,7 +10,7 @@ from .. import constraints, initializers, ops, regularizers
 from ..autograd.tensor import Tensor, as_tensor, wrap
 from ..autograd.tree import Shape
 from ..config.checked import Axes, Count, Finite, Positive, Share, Where
-from ..config.serialization import register, serialize
+from ..config.serialization import register
 from ..ops.axes import axis_index, axis_tuple
 from .arguments import known_length
 from .base import Layer
@@ -81,20 +81,6 @@ class ScaledLayer(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": serialize(self.beta_initializer),
-            "gamma_initializer": serialize(self.gamma_initializer),
-            "beta_regularizer": serialize(self.beta_regularizer),
-            "gamma_regularizer": serialize(self.gamma_regularizer),
-            "beta_constraint": serialize(self.beta_constraint),
-            "gamma_constraint": serialize(self.gamma_constraint),
-        }
 
 
 @register("layers")
@@ -218,15 +204,6 @@ class BatchNormalization(ScaledLayer):
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving.data + (1 - self.momentum) * new)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "momentum": self.momentum,
-            "moving_mean_initializer": serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": serialize(self.moving_variance_initializer),
-        }
-
 
 @register("layers")
 class LayerNormalization(ScaledLayer):
@@ -283,9 +260,6 @@ class LayerNormalization(ScaledLayer):
 
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window.channels(self.axis, input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "axis": self.axis}
 
 
 @register("layers")
@@ -355,9 +329,6 @@ class GroupNormalization(ScaledLayer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return None
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "groups": self.groups, "axis": self.axis}
-
 
 @register("layers")
 class LocalResponseNormalization(Layer):
@@ -391,10 +362,6 @@ class LocalResponseNormalization(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"n": self.n, "k": self.k, "alpha": self.alpha, "beta": self.beta}
-        return {**super().get_config(), **own}
 
 
 def _one_axis(axis: Axes, where: str) -> int:

@@ -41,9 +41,6 @@ class ZeroPadding(SpatialLayer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window((1,) * self.rank, (1,) * self.rank, tuple(p[0] for p in self.padding))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding": self.padding}
-
 
 class Cropping(SpatialLayer):
     """The spatial axes without their ends.
@@ -85,9 +82,6 @@ class Cropping(SpatialLayer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window((1,) * self.rank, (1,) * self.rank, tuple(-c[0] for c in self.cropping))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "cropping": self.cropping}
-
 
 class UpSampling(SpatialLayer):
     """Every element of the spatial axes repeated.
@@ -117,9 +111,6 @@ class UpSampling(SpatialLayer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         steps = tuple(fraction(1, k) for k in self.size)
         return Window((1,) * self.rank, steps, (0,) * self.rank)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "size": self.size}
 
 
 def _pairs(value: Any, rank: int, name: str, where: str) -> Any:
@@ -217,9 +208,6 @@ class UpSampling2D(UpSampling):
         more = int(self.interpolation == "bicubic")
         before = tuple(fraction(k - 1, 2 * k) + more for k in self.size)
         return window._replace(size=(2 + 2 * more,) * self.rank, before=before)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "interpolation": self.interpolation}
 
 
 @register("layers")

@@ -57,14 +57,6 @@ class Pooling(SpatialLayer):
         lengths = self.spatial(input_shape)
         return Window.sliding(lengths, self.pool_size, self.strides, self.padding)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "pool_size": self.pool_size,
-            "strides": self.strides,
-            "padding": self.padding,
-        }
-
 
 class MaxPooling(Pooling):
     __doc__ = f"The largest value of each window, by default of 2.\n\n{Pooling.__doc__}"
@@ -118,9 +110,6 @@ class GlobalPooling(SpatialLayer):
         lengths = (1,) * self.rank if self.keepdims else ()
         return self.output_of(input_shape, lengths, input_shape[self.channel_axis])
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "keepdims": self.keepdims}
-
 
 class GlobalAveragePooling(GlobalPooling):
     __doc__ = f"The mean of each channel.\n\n{GlobalPooling.__doc__}"
@@ -162,9 +151,6 @@ class AdaptivePooling(SpatialLayer):
             return None  # windows of several sizes
         sizes = tuple(n // m for n, m in axes)
         return Window(sizes, sizes, (0,) * self.rank)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "output_size": self.output_size}
 
 
 class AdaptiveAveragePooling(AdaptivePooling):

@@ -40,9 +40,6 @@ class Rescaling(Elementwise):
         scaled = ops.multiply(inputs, wrap(scale))
         return ops.add(scaled, wrap(offset)) if offset.any() else scaled
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
-
 
 @register("layers")
 class Normalization(Elementwise):

@@ -99,14 +99,6 @@ class Dropout(RandomLayer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "rate": self.rate,
-            "noise_shape": self.noise_shape,
-            "seed": self.seed,
-        }
-
 
 @register("layers")
 class AlphaDropout(Dropout):
@@ -218,9 +210,6 @@ class GaussianNoise(RandomLayer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
-
 
 @register("layers")
 class ActivityRegularization(Layer):
@@ -281,6 +270,3 @@ class GaussianDropout(RandomLayer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

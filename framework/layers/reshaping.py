@@ -48,9 +48,6 @@ class Flatten(Layer):
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window.disorder(input_shape)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
-
 
 @register("layers")
 class Reshape(Layer):
@@ -89,9 +86,6 @@ class Reshape(Layer):
             )
         return (input_shape[0], *(size // known if n == -1 else n for n in self.target_shape))
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "target_shape": self.target_shape}
-
 
 @register("layers")
 class Permute(Layer):
@@ -124,9 +118,6 @@ class Permute(Layer):
         kept = self.dims == tuple(sorted(self.dims))
         return Window.point(input_shape) if kept else None
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "dims": self.dims}
-
 
 @register("layers")
 class RepeatVector(Layer):
@@ -149,6 +140,3 @@ class RepeatVector(Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], self.n, input_shape[1])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "n": self.n}

@@ -112,17 +112,6 @@ class Resizing(SizedImages):
         limits = np.iinfo(kind) if kind.kind in "iu" else np.iinfo(np.uint8)
         return wrap(np.clip(np.rint(images.data), limits.min, limits.max).astype(kind))
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "interpolation": self.interpolation,
-            "crop_to_aspect_ratio": self.crop_to_aspect_ratio,
-            "pad_to_aspect_ratio": self.pad_to_aspect_ratio,
-            "fill_mode": self.fill_mode,
-            "fill_value": self.fill_value,
-            "antialias": self.antialias,
-        }
-
 
 @register("layers")
 class CenterCrop(SizedImages):

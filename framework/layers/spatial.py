@@ -94,9 +94,6 @@ class SpatialLayer(Layer):
             return (input_shape[0], *lengths, channels)
         return (input_shape[0], channels, *lengths)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "data_format": self.data_format}
-
 
 def read_padding(padding: Any, rank: int, where: str) -> Padding:
     """``"valid"``, ``"same"`` or ``"causal"`` as it is, anything else as a pair for each axis.
