@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,3 +170,31 @@ def test_a_subclass_may_take_and_return_dicts() -> None:
     assert net.output_shape == {"sum": (None, 1), "pair": (None, 2)}
     symbolic = net({"x": gt.Input((4,)), "y": gt.Input((4,))})
     assert {k: t.shape for k, t in symbolic.items()} == net.output_shape
+
+
+@gt.saving.register_keras_serializable("test_subclassing")
+class Wide(gt.layers.Dense):
+    """A layer of the package, made with other arguments."""
+
+    def __init__(self, units: int, times: int = 2, **kwargs: Any) -> None:
+        super().__init__(units * times, **kwargs)
+
+
+@gt.saving.register_keras_serializable("test_subclassing")
+class Fixed(gt.layers.Conv2D):
+    """A layer of the package that takes fewer."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(4, 3, padding="same", name=name)
+
+
+def test_a_subclass_of_a_layer_is_made_again_from_what_it_was_made_with(tmp_path: Path) -> None:
+    for layer, shape in ((Wide(3, times=2, activation="relu"), (2, 4)), (Fixed(), (1, 4, 4, 1))):
+        x = np.ones(shape, np.float32)
+        model = gt.Sequential([layer])
+        answer = model.predict(x, verbose=0)
+        model.save(tmp_path / "model.npz")
+        again = gt.load_model(tmp_path / "model.npz")
+        np.testing.assert_array_equal(again.predict(x, verbose=0), answer)
+        assert again.layers[0].get_config() == layer.get_config()
+    assert Wide(3, activation="relu").get_config()["units"] == 3

@@ -139,7 +139,7 @@ def with_plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
         TypeError: some argument is no plain data.
     """
     given, cls = layer._given, type(layer)
-    unsaid = [f"{name} (a {value})" for name, value in given.items() if isinstance(value, Unsaid)]
+    unsaid = [f"{n} (a {v})" for n, v in given.items() if isinstance(v, Unsaid) and n not in config]
     if unsaid:
         raise TypeError(
             f"{cls.__name__} must define get_config(self) to be saved: a dict with "
@@ -147,7 +147,9 @@ def with_plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
         )
     parameters = inspect.signature(cls).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    return {**given, **{n: v for n, v in config.items() if takes_all or n in parameters}}
+    taken = {n: v for n, v in config.items() if takes_all or n in parameters}
+    own = {n: v for n, v in given.items() if n not in _COMMON and not isinstance(v, Unsaid)}
+    return {**taken, **own}
 
 
 def _is_plain(value: Any) -> bool:
