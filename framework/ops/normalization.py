@@ -19,7 +19,7 @@ from ..errors import ShapeError
 from ..samples import Draw, Generator, Sample, Samples, between, calls, distinct
 from .axes import axis_index, axis_tuple
 from .elementary import sqrt, square
-from .reductions import centre, centred, mean, nonempty_axes, var
+from .reductions import centred, mean, nonempty_axes, var
 from .shape import reshape
 
 Array = np.ndarray
@@ -36,7 +36,8 @@ def _spread(rng: Generator, shape: tuple[int, ...]) -> Array:
 
 def _normalize_rule(g: Tensor, out: Tensor, x: Tensor, axis: Axes, epsilon: float) -> Tensor:
     deviation = sqrt(var(x, axis=axis, keepdims=True) + epsilon)
-    return (centre(g, axis=axis) - out * mean(g * out, axis=axis, keepdims=True)) / deviation
+    centred = g - mean(g, axis=axis, keepdims=True)
+    return (centred - out * mean(g * out, axis=axis, keepdims=True)) / deviation
 
 
 @op(

@@ -97,6 +97,7 @@ TWINS: dict[str, Twin] = {
     "cumsum": functions.cumsum,
     "logsumexp": functions.reduction(torch.logsumexp),
     "max": functions.reduction(torch.amax),
+    "centre": lambda x, axis=None: x - functions.reduction(torch.mean)(x, axis, True),
     "mean": functions.reduction(torch.mean),
     "min": functions.reduction(torch.amin),
     "norm": functions.reduction(torch.linalg.vector_norm),
