@@ -22,6 +22,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_ori
 import numpy as np
 
 from ..errors import ArgumentError
+from .naming import is_own
 from .tracebacks import shorten
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -276,6 +277,5 @@ class Checked:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
-        if ours and "__init__" in vars(cls):
+        if is_own(cls) and "__init__" in vars(cls):
             cls.__init__ = checked(cls.__init__)  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _taken: Counter[str] = Counter()
 
@@ -24,6 +25,11 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a class or function is of this package, so that it does what we know it does."""
+    return str(thing.__module__).partition(".")[0] == __name__.partition(".")[0]
 
 
 def unique_name(prefix: str, taken: Counter[str] | None = None) -> str:

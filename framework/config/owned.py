@@ -66,6 +66,27 @@ def collect(values: Iterable[Any], roles: Roles, *found: dict[int, Any]) -> None
             collect(value if role == "items" else value.values(), roles, *found)
 
 
+class Snapshot:
+    """Containers that can change in place, and whether each still holds what it held."""
+
+    def __init__(self) -> None:
+        self._places: list[Any] = []  # two lists are compared faster than pairs
+        self._copies: list[Any] = []
+
+    def add(self, place: Any) -> None:
+        """Remember a list, dict or set, or the namespace of a class."""
+        self._places.append(place)
+        self._copies.append(place.copy())
+
+    def same(self) -> bool:
+        """Whether nothing has changed.
+
+        Raises:
+            ValueError, TypeError: something cannot be compared.
+        """
+        return self._places == self._copies
+
+
 class Found:
     """What was found among the attributes of some objects, and whether that is so still.
 
@@ -76,16 +97,14 @@ class Found:
 
     def __init__(self, things: Iterable[Any], found: list[Any]) -> None:
         self.found = found
-        self._places: list[Any] = []
-        self._before: list[Any] = []
+        self._places = Snapshot()
         for thing in things:
             self._note(vars(thing))
 
     def _note(self, place: Any) -> None:
         """Remember a container, and those in it."""
         if not isinstance(place, tuple):
-            self._places.append(place)
-            self._before.append(place.copy())
+            self._places.add(place)
         for value in place.values() if isinstance(place, dict) else place:
             if isinstance(value, (list, tuple, dict)):
                 self._note(value)
@@ -93,6 +112,6 @@ class Found:
     def still(self) -> bool:
         """Whether all that was looked at holds what it held."""
         try:
-            return self._places == self._before
+            return self._places.same()
         except (ValueError, TypeError):  # what cannot be compared is another one
             return False

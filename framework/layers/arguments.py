@@ -1,4 +1,4 @@
-"""Reading what layers are given: counts, and lengths that must be known."""
+"""Reading what layers are given, and saying it again: names, dtypes, lengths, configurations."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tree import Shape, shape_map
+from ..config.naming import is_own
 from ..config.serialization import serialize
 from ..losses.base import float_name
 from .input_spec import LayerError
@@ -111,7 +112,7 @@ def _own_names(cls: type) -> list[str]:
             break
         if "__init__" not in vars(base) or "get_config" in vars(base) or not is_own(base):
             continue  # nothing to say, or said in the class's own words
-        parameters = inspect.signature(base.__init__).parameters.values()  # type: ignore[misc]
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         names |= {p.name: None for p in parameters if p.kind in _NAMED and p.name != "self"}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -121,11 +122,6 @@ def _own_names(cls: type) -> list[str]:
 #: What `Layer.get_config` says for all.
 _COMMON = ("name", "trainable", "dtype", "activity_regularizer")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-
-
-def is_own(cls: type) -> bool:
-    """Whether a class is of this package, so that its attributes are called as its arguments."""
-    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 class Unsaid(str):

@@ -22,7 +22,7 @@ from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
 from ..autograd.variable import Variable
 from ..config.checked import Natural, checked
-from ..config.naming import name_scope, scoped, snake_case, unique_name
+from ..config.naming import is_own, name_scope, scoped, snake_case, unique_name
 from ..config.serialization import serialize
 from ..config.tracebacks import shorten
 from ..errors import ShapeError
@@ -104,7 +104,7 @@ class Layer(Owner):
         if says and not own:
             cls._basic_config = False
         if says or "__init__" in vars(cls):
-            cls._automatic_config = cls._basic_config and not own and not arguments.is_own(cls)
+            cls._automatic_config = cls._basic_config and not own and not is_own(cls)
         if "call" in vars(cls):
             parameters = inspect.signature(cls.call).parameters
             cls._takes_training = "training" in parameters

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..autograd.tree import is_shape
-from .watching import frozen, is_own, patched
+from ..config.naming import is_own
+from .watching import frozen, patched
 
 Shape = tuple[int, ...]
 

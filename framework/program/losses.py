@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..config.naming import is_own
 from ..kernels import errors, shards
 from ..kernels import loss as kernels
 from ..kernels.native import Kernel
@@ -19,7 +20,7 @@ from ..kernels.simd import SHARD, bits_of
 from .build import COUNT, Buffer
 from .graph import Graph, NotNative, Shape
 from .lowering import Lowering
-from .watching import is_own, patched
+from .watching import patched
 
 Array = np.ndarray
 

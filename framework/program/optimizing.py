@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..config.naming import is_own
 from ..kernels import updates
 from ..kernels.native import Kernel
 from .build import Buffer, Build
 from .graph import NotNative
-from .watching import is_own, patched
+from .watching import patched
 
 Array = np.ndarray
 #: Elements that one task updates: enough to be worth taking, little enough to share out.

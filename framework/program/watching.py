@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tensor import Tensor
+from ..config.naming import is_own
+from ..config.owned import Snapshot
 
 #: What a model notes while it trains; it means nothing for what it computes.
 _NOTES = frozenset(
@@ -26,12 +28,7 @@ _NOTES = frozenset(
 )
 #: What holds nothing, or nothing that a translation reads.
 _FIXED = (str, int, float, Tensor, types.NoneType)
-_OWN = __name__.split(".")[0]
-
-
-def is_own(kind: Any) -> bool:
-    """Whether a class or function is of this package, so that it does what we know it does."""
-    return str(kind.__module__).split(".")[0] == _OWN
+_OWN = __name__.partition(".")[0]
 
 
 class Watch:
@@ -43,9 +40,7 @@ class Watch:
     """
 
     def __init__(self, things: Iterable[Any], kinds: Iterable[type] = ()) -> None:
-        #: Each list, dict or set, and a copy of each: two lists are compared faster than pairs.
-        self._places: list[Any] = []
-        self._copies: list[Any] = []
+        self._places = Snapshot()
         self._models: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._arrays: list[tuple[np.ndarray, np.ndarray]] = []
         seen = set[int]()  # of what the lists above hold
@@ -54,22 +49,18 @@ class Watch:
             self._object(thing, seen)
         classes = [c for kind in (*map(type, watched), *kinds) for c in kind.__mro__ if is_own(c)]
         for kind in dict.fromkeys(classes):
-            self._place(vars(kind))
+            self._places.add(vars(kind))
 
     def same(self) -> bool:
         """Whether nothing has changed."""
         try:
             return (
-                self._places == self._copies
+                self._places.same()
                 and all([_without_notes(now) == before for now, before in self._models])
                 and all([np.array_equal(a, b, equal_nan=True) for a, b in self._arrays])
             )
         except (ValueError, TypeError):  # what cannot be compared is another one
             return False
-
-    def _place(self, place: Any) -> None:
-        self._places.append(place)
-        self._copies.append(place.copy())
 
     def _object(self, thing: Any, seen: set[int]) -> None:
         attributes = getattr(thing, "__dict__", None)
@@ -80,7 +71,7 @@ class Watch:
             self._models.append((attributes, _without_notes(attributes)))
             self._value(attributes["_layers"], seen)
             return
-        self._place(attributes)
+        self._places.add(attributes)
         for name, value in attributes.items():
             if not name.startswith("_"):  # what is private is not changed from outside
                 self._value(value, seen)
@@ -96,7 +87,7 @@ class Watch:
             for item in value:
                 self._value(item, seen)
         elif isinstance(value, (list, set, dict)):
-            self._place(value)
+            self._places.add(value)
             for item in value.values() if isinstance(value, dict) else value:
                 self._value(item, seen)
         elif "_layers" not in getattr(value, "__dict__", ()):

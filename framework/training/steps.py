@@ -101,6 +101,7 @@ class Steps:
         def __call__(
             self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
         ) -> Any: ...
+        def _inventory(self) -> Any: ...
         @property
         def weights(self) -> list[Variable]: ...
         @property
@@ -231,10 +232,9 @@ class Steps:
         known, scores = kept(self, "_metrics_found", Own), self._scores
         if known.value is None or not known.value.still():
             losses = [] if scores is None else scores.losses
-            found = {id(m): m for m in super().metrics}  # type: ignore[misc]
-            found |= {id(m): m for loss in losses for m in owned(loss, Metric)}
-            things = [*self._all_layers(), *losses]  # type: ignore[attr-defined]
-            known.value = Found(things, list(found.values()))
+            parts = self._inventory()
+            found = parts.metrics | {id(m): m for loss in losses for m in owned(loss, Metric)}
+            known.value = Found([*parts.layers.values(), *losses], list(found.values()))
         own = known.value.found
         if own and scores is not None:
             own = [m for m in own if not any(m is given for given in scores.metrics)]
