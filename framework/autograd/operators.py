@@ -148,6 +148,22 @@ class Deferred(Operators):
         """What `op` will return for these arguments, this tensor among them."""
         raise NotImplementedError
 
+    def called(
+        self,
+        layer: Any,
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        settings: dict[str, Any],
+    ) -> Any:
+        """What a layer will return for these arguments, this tensor among them.
+
+        Args:
+            layer: that is called.
+            compute: what it does on tensors.
+            args, settings: of the call.
+        """
+        raise NotImplementedError
+
     def _not_yet(self, *_: Any) -> Any:
         raise TypeError(
             f"{self!r} has no values yet: it is a tensor to come, out of gt.Input. Make a "
@@ -155,6 +171,12 @@ class Deferred(Operators):
         )
 
     __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _not_yet
+
+
+class Placeholder(Deferred):
+    """Base of what stands for a tensor while ops are traced; functions of tensors take it."""
+
+    __slots__ = ()
 
 
 class ToCome(Exception):

@@ -297,6 +297,31 @@ class Composite:
             raise TypeError(f"{self.name}: {error}") from None
 
 
+class Whole:
+    """A function of tensors, made of ops, that a program takes as one op.
+
+    It is none of the registry: it may read or write variables, or draw, and then its values depend
+    on more than its arguments, so that no difference quotient could prove it.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.name = self.__name__ = function.__name__
+        self.function = function
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"
+
+    def __reduce__(self) -> str:
+        return str(vars(self)["__qualname__"])
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        symbolic = deferred(args)
+        if symbolic is not None:
+            return symbolic.defer(self, args, settings)
+        return self.function(*args, **settings)
+
+
 def op(
     *,
     gradients: Iterable[Rule | None] | Rule,

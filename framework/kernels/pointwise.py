@@ -23,6 +23,7 @@ from .simd import (
     store,
     store_scalar,
     sub,
+    total,
 )
 from .vector_math import sigmoid as _sigmoid
 from .vector_math import tanh as _tanh
@@ -88,6 +89,41 @@ def add_bias(a):  # type: ignore[no-untyped-def]
             at = (p * channels + c) * SHARD
             store(out, at, add(load(x, at), wide))
             store(out, at + LANES, add(load(x, at + LANES), wide))
+
+
+@kernel
+def spread(a):  # type: ignore[no-untyped-def]
+    """The same numbers in every lane. Row: out, x, count (of numbers)."""
+    out, x, count = a[0], a[1], a[2]
+    for i in range(count):
+        wide = broadcast(load_scalar(x, i))
+        for lane in range(i * SHARD, (i + 1) * SHARD, LANES):
+            store(out, lane, wide)
+
+
+@kernel
+def scale_channels(a):  # type: ignore[no-untyped-def]
+    """out[p, c] = x[p, c] gain[c] for all images. Row: out, x, gain, pixels, channels."""
+    out, x, gain, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+    for p in range(pixels):
+        for c in range(channels):
+            wide = broadcast(load_scalar(gain, c))
+            at = (p * channels + c) * SHARD
+            for lane in range(at, at + SHARD, LANES):
+                store(out, lane, mul(load(x, lane), wide))
+
+
+@kernel
+def scale_channels_gradient(a):  # type: ignore[no-untyped-def]
+    """out[c] += sum of g[p, c] x[p, c] over pixels and images. Row: out, g, x, pixels, channels."""
+    out, g, x, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+    for c in range(channels):
+        whole = broadcast(0.0)
+        for p in range(pixels):
+            at = (p * channels + c) * SHARD
+            for lane in range(at, at + SHARD, LANES):
+                whole = fma(load(g, lane), load(x, lane), whole)
+        store_scalar(out, c, load_scalar(out, c) + total(whole))
 
 
 @kernel

@@ -11,6 +11,7 @@ from ..autograd.tree import Shape, shape_map
 from ..config.checked import Axes
 from ..config.serialization import lookup, register, serialize
 from ..ops.axes import axis_tuple
+from ..ops.stateful import prelu, shares
 from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec
@@ -155,7 +156,7 @@ class PReLU(Elementwise):
         self.input_spec = InputSpec(ndim=rank, axes=axes)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return ops.relu(inputs) - self.alpha * ops.relu(-inputs)
+        return prelu(inputs, self.alpha)
 
 
 @register("layers")
@@ -176,11 +177,7 @@ class Softmax(Elementwise):
             mask = as_tensor(mask)
             held = mask if mask.dtype.kind == "b" else mask > 0.5
             inputs = ops.where(held, inputs, _NEVER)
-        if isinstance(self.axis, int):
-            outputs = ops.softmax(inputs, axis=self.axis)
-        else:
-            axes = axis_tuple(self.axis, inputs.ndim)
-            outputs = ops.exp(inputs - ops.logsumexp(inputs, axis=axes, keepdims=True))
+        outputs = shares(inputs, axis=self.axis)
         return outputs if mask is None else ops.where(held, outputs, 0.0)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, regularizers
+from ..autograd.operators import Deferred, Placeholder
 from ..autograd.precision import computing_dtype
 from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor, as_tensor
@@ -239,12 +240,21 @@ class Layer(Owner):
         """
         if not hasattr(self, "_states"):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__().")
+        try:
+            given = (inputs, args, kwargs) if args or kwargs else inputs
+            for leaf in tree_leaves(given):
+                if isinstance(leaf, Deferred):
+                    kwargs["training"] = training
+                    return leaf.called(self, self._compute, (inputs, *args), kwargs)
+            return self._compute(inputs, *args, training=training, **kwargs)
+        except BaseException as error:
+            shorten(error)
+            raise
+
+    def _compute(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """What `__call__` does on tensors, and on placeholders that stand for them."""
         before, outer = _context.training, _context.outer
         try:
-            if any(isinstance(leaf, SymbolicTensor) for leaf in tree_leaves(inputs)) or (
-                (args or kwargs) and next(symbolic_leaves((args, kwargs)), None) is not None
-            ):
-                return self._call_symbolic((inputs, *args), training, kwargs)
             inputs = tree_map(self._convert, inputs)
             if training is None:
                 training = before
@@ -253,22 +263,18 @@ class Layer(Owner):
             _context.training = training
             if outer is None:
                 _context.outer = OuterCall(self)
-            try:
-                self._prepare(tree_map(lambda t: t.shape, inputs))
-                with name_scope(self.name):
-                    outputs = self.call(inputs, *args, **kwargs)
-                if outputs is None:
-                    raise TypeError(f"{self._where}: its call must return tensors, not None.")
-                if self.activity_regularizer is not None:
-                    self._regularize(outputs)
-                return outputs
-            except LayerError:
-                raise
-            except ShapeError as error:
-                raise LayerError(f"{self._where}: {error}") from error
-        except BaseException as error:
-            shorten(error)
+            self._prepare(tree_map(lambda t: t.shape, inputs))
+            with name_scope(self.name):
+                outputs = self.call(inputs, *args, **kwargs)
+            if outputs is None:
+                raise TypeError(f"{self._where}: its call must return tensors, not None.")
+            if self.activity_regularizer is not None:
+                self._regularize(outputs)
+            return outputs
+        except LayerError:
             raise
+        except ShapeError as error:
+            raise LayerError(f"{self._where}: {error}") from error
         finally:
             _context.training, _context.outer = before, outer
 
@@ -322,7 +328,7 @@ class Layer(Owner):
 
     def _convert(self, value: Any) -> Tensor:
         """One input as a tensor of the layer's dtype."""
-        if not isinstance(value, Tensor):
+        if not isinstance(value, (Tensor, Placeholder)):
             value = self._numbers(value)
         casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
         return as_tensor(value, computing_dtype(self.dtype) if casts else None)
@@ -334,7 +340,9 @@ class Layer(Owner):
             raise TypeError(f"{self._where} takes tensors and arrays, received {value!r}.")
         return array
 
-    def _call_symbolic(self, inputs: tuple[Any, ...], training: Any, settings: Any) -> Any:
+    def _call_symbolic(self, inputs: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        """The symbolic outputs for symbolic inputs, which are remembered as a call."""
+        training = settings.pop("training", None)
         if training is not None and self._takes_training:
             settings["training"] = training
         self._prepare(_shapes(inputs[0], _shape_of))

@@ -9,18 +9,11 @@ from ..autograd.tensor import Tensor
 from ..config.checked import Axes, Positive
 from ..config.serialization import register
 from ..ops.axes import axis_tuple
+from ..ops.stateful import unit_length
 from .activation import Elementwise
 from .arguments import known_length
 from .input_spec import InputSpec, LayerError
 from .window import Window
-
-_SHORTEST = 1e-12  # the length below which a vector only grows so much
-
-
-def unit_length(x: Tensor, axis: Axes) -> Tensor:
-    """``x / max(|x|, 1e-12)`` along the axes."""
-    squares = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.power(ops.maximum(squares, _SHORTEST**2), -0.5)
 
 
 class Scaled(Elementwise):

@@ -9,9 +9,9 @@ from .. import ops
 from ..autograd.tensor import Tensor
 from ..autograd.tree import Shape, is_shape, shape_map
 from ..config.serialization import register
+from ..ops.stateful import unit_length
 from .base import Layer
 from .input_spec import LayerError
-from .lengths import unit_length
 from .window import Window
 
 

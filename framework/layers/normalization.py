@@ -11,7 +11,8 @@ from ..autograd.tensor import Tensor, as_tensor, wrap
 from ..autograd.tree import Shape
 from ..config.checked import Axes, Count, Finite, Positive, Share, Where
 from ..config.serialization import register
-from ..ops.axes import axis_index, axis_tuple
+from ..ops.axes import axis_tuple
+from ..ops.stateful import batch_norm_moved, batch_norm_moving
 from .arguments import known_length
 from .base import Layer
 from .input_spec import InputSpec, LayerError
@@ -167,12 +168,10 @@ class BatchNormalization(ScaledLayer):
         settings = {"axis": self.axis, "epsilon": self.epsilon}
         if mask is not None and training and self.trainable and inputs.size:
             return self._masked(inputs, as_tensor(mask))
+        given = (inputs, self.gamma, self.beta, self.moving_mean, self.moving_variance)
         if training and self.trainable and inputs.size:
-            self._follow(inputs.data)
-            return ops.batch_norm(inputs, self.gamma, self.beta, **settings)
-        # Copies: the moving ones may change before the backward pass.
-        mean, variance = (wrap(v.data.copy()) for v in (self.moving_mean, self.moving_variance))
-        return ops.batch_norm_inference(inputs, mean, variance, self.gamma, self.beta, **settings)
+            return batch_norm_moving(*given, **settings, momentum=self.momentum)
+        return batch_norm_moved(*given, **settings)
 
     def _masked(self, inputs: Tensor, mask: Tensor) -> Tensor:
         """Normalised by the elements where a mask holds."""
@@ -191,14 +190,6 @@ class BatchNormalization(ScaledLayer):
         outputs = (inputs - mean) / ops.sqrt(variance + self.epsilon)
         outputs = outputs if self.gamma is None else outputs * self.gamma
         return outputs if self.beta is None else outputs + self.beta
-
-    def _follow(self, x: np.ndarray) -> None:
-        """Move the moving mean and variance towards those of the batch."""
-        channels = axis_index(self.axis, x.ndim)
-        others = tuple(i for i in range(x.ndim) if i != channels)
-        mean = x.mean(axis=others, keepdims=True)
-        variance = np.square(x - mean).mean(axis=others)
-        self._move(mean.ravel(), variance)
 
     def _move(self, mean: np.ndarray, variance: np.ndarray) -> None:
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):

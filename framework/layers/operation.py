@@ -34,8 +34,15 @@ class Operation(Layer):
 
     def __call__(self, *args: Any, training: bool | None = None, **settings: Any) -> Any:
         """The op's result; arrays and settings as for the op itself."""
-        if deferred(args) is None:
-            return OPS[self.op](*args, **settings)
+        symbolic = deferred(args)
+        if symbolic is None:
+            return self._compute(*args, **settings)
+        return symbolic.called(self, self._compute, args, settings)
+
+    def _compute(self, *args: Any, training: bool | None = None, **settings: Any) -> Any:
+        return OPS[self.op](*args, **settings)
+
+    def _call_symbolic(self, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         for value in tree_leaves(args):
             if isinstance(value, Tensor) and value.requires_grad:
                 raise TypeError(

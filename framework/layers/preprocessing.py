@@ -15,6 +15,7 @@ from ..config.serialization import register, serialize
 from ..data.data import as_array
 from ..data.feeding import once, yields_batches
 from ..ops.axes import axis_tuple
+from ..ops.stateful import brought_to_scale
 from .activation import Elementwise
 from .arguments import known_length
 from .input_spec import InputSpec, LayerError
@@ -143,12 +144,10 @@ class Normalization(Elementwise):
         self.variance.assign((squares / count).reshape(self.variance.shape))
 
     def call(self, inputs: Tensor) -> Tensor:
-        shape = tuple(n if i in self._axes else 1 for i, n in enumerate(inputs.shape))
-        mean = self.mean.data.reshape(shape)
-        deviation = np.maximum(np.sqrt(self.variance.data), _SMALLEST).reshape(shape)
-        if self.invert:
-            return inputs * wrap(deviation) + wrap(mean.copy())
-        return (inputs - wrap(mean.copy())) / wrap(deviation)
+        kept = tuple(i in self._axes for i in range(inputs.ndim))
+        return brought_to_scale(
+            inputs, self.mean, self.variance, kept=kept, least=_SMALLEST, invert=self.invert
+        )
 
     def get_config(self) -> dict[str, Any]:
         mean, variance = self.given or (None, None)

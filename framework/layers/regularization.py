@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from .. import ops, random, regularizers
-from ..autograd.tensor import Tensor, wrap
+from ..autograd.tensor import Tensor
 from ..config.checked import Count, NotNegative, Share
 from ..config.serialization import register
+from ..ops.stateful import drawn
 from .base import Layer
 from .input_spec import InputSpec, LayerError
 
@@ -89,12 +90,15 @@ class Dropout(RandomLayer):
             shape = tuple(
                 n if m is None else m for n, m in zip(shape, self.noise_shape, strict=True)
             )
-        kept = self.next_generator().random(shape, np.float32) >= self.rate
-        return self.dropped(inputs, kept)
+        return self.dropped(inputs, drawn(inputs, self._kept, shape, dtype="bool"))
 
-    def dropped(self, inputs: Tensor, kept: np.ndarray) -> Tensor:
+    def _kept(self, shape: tuple[int, ...]) -> np.ndarray:
+        """What is kept, as bools."""
+        return self.next_generator().random(shape, np.float32) >= self.rate
+
+    def dropped(self, inputs: Tensor, kept: Tensor) -> Tensor:
         """The inputs without those that are not kept."""
-        return ops.dropout(inputs, wrap(kept), rate=self.rate)
+        return ops.dropout(inputs, kept, rate=self.rate)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
@@ -112,10 +116,10 @@ class AlphaDropout(Dropout):
         ValueError: a rate outside [0, 1].
     """
 
-    def dropped(self, inputs: Tensor, kept: np.ndarray) -> Tensor:
+    def dropped(self, inputs: Tensor, kept: Tensor) -> Tensor:
         low = -_SELU_SCALE * _SELU_ALPHA
         scale = ((1 - self.rate) * (1 + self.rate * low**2)) ** -0.5 if self.rate < 1 else 0.0
-        return ops.where(wrap(kept), inputs, low) * scale - scale * low * self.rate
+        return ops.where(kept, inputs, low) * scale - scale * low * self.rate
 
 
 class SpatialDropout(Dropout):
@@ -204,8 +208,10 @@ class GaussianNoise(RandomLayer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or not self.stddev:
             return inputs
-        noise = self.next_generator().standard_normal(inputs.shape, np.float32)
-        return inputs + wrap((noise * self.stddev).astype(inputs.dtype, copy=False))
+        return inputs + drawn(inputs, self._noise, inputs.shape, dtype="float32")
+
+    def _noise(self, shape: tuple[int, ...]) -> np.ndarray:
+        return self.next_generator().standard_normal(shape, np.float32) * np.float32(self.stddev)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)
@@ -264,9 +270,11 @@ class GaussianDropout(RandomLayer):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or self.rate == 0:
             return inputs
-        noise = self.next_generator().standard_normal(inputs.shape, np.float32)
-        deviation = math.sqrt(self.rate / (1 - self.rate))
-        return inputs * wrap((1 + deviation * noise).astype(inputs.dtype, copy=False))
+        return inputs * drawn(inputs, self._factors, inputs.shape, dtype="float32")
+
+    def _factors(self, shape: tuple[int, ...]) -> np.ndarray:
+        deviation = np.float32(math.sqrt(self.rate / (1 - self.rate)))
+        return 1 + deviation * self.next_generator().standard_normal(shape, np.float32)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return tuple(input_shape)

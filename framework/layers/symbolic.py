@@ -140,6 +140,11 @@ class SymbolicTensor(Deferred):
         operation = lookup("Operation", package="layers")  # which is built upon this file
         return operation(op.name, name=unique_name(op.name))(*args, **settings)
 
+    def called(
+        self, layer: Any, compute: Any, args: tuple[Any, ...], settings: dict[str, Any]
+    ) -> Any:
+        return layer._call_symbolic(args, settings)
+
     def __repr__(self) -> str:
         return f"<SymbolicTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 

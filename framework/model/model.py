@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import saving
+from ..autograd.operators import Placeholder
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import tree_leaves, tree_map
 from ..config.checked import Count, checked
@@ -116,7 +117,8 @@ class Model(Trainer, Layer):
         if self._topology is None:
             return super()._convert(value)
         # Every Input knows what dtype it needs.
-        return value if isinstance(value, Tensor) else as_tensor(self._numbers(value))
+        known = isinstance(value, (Tensor, Placeholder))
+        return value if known else as_tensor(self._numbers(value))
 
     def build(self, input_shape: Any) -> None:
         """Create the weights of all layers, by computing once on zeros."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd.operators import Placeholder
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import Shape, is_shape, tree_leaves
 from ..config.serialization import deserialize, register, serialize
@@ -188,7 +189,8 @@ class Sequential(Model):
 
     def _convert(self, value: Any) -> Tensor:
         # The first layer knows what dtype it needs.
-        return value if isinstance(value, Tensor) else as_tensor(np.asarray(value))
+        known = isinstance(value, (Tensor, Placeholder))
+        return value if known else as_tensor(np.asarray(value))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         for layer in self._layers:

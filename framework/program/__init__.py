@@ -1,8 +1,10 @@
 """A training step as a flat list of kernel calls: made once, then run without the interpreter.
 
-graph         what a model computes, as data
-translations  from layers to nodes of a graph, a family of layers a file
-lowering      from a graph to instructions, a family of ops a file
+trace         a model's own call, run on placeholders
+graph         what it computes, as data
+rewrite       the same with less work
+ops           how ops become nodes, and nodes instructions, a family a file
+lowering      a graph on its way to instructions
 build         instructions on named buffers
 memory        where buffers lie
 program       instructions with addresses, for one batch size
@@ -12,29 +14,15 @@ step          training, testing, predicting
 
 from __future__ import annotations
 
-from . import (  # noqa: F401  (they register)
-    activating,
-    channelwise,
-    convolving,
-    islands,
-    joining,
-    local,
-    moving,
-    noise,
-    normalizing,
-    pooling,
-    products,
-    scaling,
-    standardizing,
-    translations,
-)
-from .graph import NotNative, graph_of, reasons
+from . import islands, ops  # noqa: F401  (they register)
+from .graph import NotNative
 from .native import Native, enabled
+from .ops.winograd import set_winograd
 from .optimizing import Update
 from .step import Judged, Step
 from .threads import set_threads
+from .trace import graph_of, reasons
 from .warmup import warmup, warmup_eager
-from .winograd import set_winograd
 
 __all__ = [
     "Judged",

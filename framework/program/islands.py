@@ -18,9 +18,10 @@ from ..autograd.tensor import Tensor, wrap
 from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
 from .build import COUNT, Buffer
-from .graph import Node, rearranged
+from .graph import Node
 from .lowering import Lowering, OpLowering, lowers
 from .program import Program
+from .trace import Slot, mapped
 
 Array = np.ndarray
 
@@ -38,8 +39,8 @@ class _Island:
     """
 
     def __init__(self, low: Lowering, node: Node) -> None:
-        self.layer, self.given = node.settings["runs"], node.settings["given"]
-        self.training = node.settings["training"]
+        self.layer = node.settings["runs"]
+        self.call = node.settings["args"], node.settings["given"]
         self.batch, self.shape = low.batch, low.graph.shapes[node.output]
         self.trained = [v for v in node.variables.values() if v in low.offsets]
         self.offsets = [low.offsets[v] for v in self.trained]
@@ -51,6 +52,9 @@ class _Island:
 
     def _pairs(self, node: Node) -> Any:
         return zip(node.inputs, self.shapes, strict=True)
+
+    def _filled(self, value: Any) -> Any:
+        return self.tensors[value.number] if isinstance(value, Slot) else value
 
     def there(self, program: Program) -> None:
         """Call the layer.
@@ -65,7 +69,8 @@ class _Island:
             self.tensors.append(tensor)
         layer = self.layer
         with grad_enabled(self.tapes):
-            out = layer(rearranged(self.given, iter(self.tensors)), training=self.training)
+            args, given = mapped(self._filled, self.call)
+            out = layer(*args, **given)
         expected = (self.batch, *self.shape)
         if not isinstance(out, Tensor) or out.shape != expected or out.dtype != np.float32:
             got = f"{out.shape} {out.dtype}" if isinstance(out, Tensor) else type(out).__name__

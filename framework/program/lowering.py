@@ -18,7 +18,22 @@ from ..kernels.simd import SHARD, bits_of
 from .build import COUNT, Buffer, Build, Ref
 from .graph import Graph, Node, NotNative, Shape
 
+#: How ops become nodes, by their names: from a `trace.Trace`, and the arrays and settings of an op,
+#: to what it returns. Arrays are placeholders, variables or views of them, NumPy arrays, numbers.
+TRANSLATIONS: dict[str, Callable[..., Any]] = {}
+#: How nodes become instructions, by what nodes call their op.
 LOWERINGS: dict[str, OpLowering] = {}
+
+
+def traces(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register how ops of these names become nodes."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        assert TRANSLATIONS.keys().isdisjoint(names), f"{names} are translated already"
+        TRANSLATIONS.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
 
 
 class OpLowering:

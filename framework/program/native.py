@@ -17,11 +17,12 @@ from ..autograd.tape import grad_mode
 from ..autograd.tree import tree_leaves
 from ..config.settings import wants_programs
 from ..errors import ShapeError
-from .graph import Graph, NotNative, factors_of, flat_layers, graph_of, reasons
+from .graph import Graph, NotNative, factors_of
 from .islands import Unexpected
 from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
 from .taped_losses import TapedLoss, reason_for_tape
+from .trace import BATCH, Trace, explained, finished, graph_of, is_plain
 from .watching import Watch
 
 Array = np.ndarray
@@ -52,6 +53,7 @@ class Native:
         self.reason: str | None = None
         self._steps: OrderedDict[Any, _Entry] = OrderedDict()
         self._graphs: OrderedDict[Any, _Known] = OrderedDict()
+        self._finished: OrderedDict[Any, Graph] = OrderedDict()  # by their signatures
         self._lock = threading.RLock()  # one batch at a time: a program has one memory
         self._thread = _Thread()
 
@@ -245,26 +247,43 @@ class Native:
             return str(error)
 
     def _graph(self, xs: list[Array], training: bool) -> _Known:
-        """The graph for samples of these shapes: the same object as long as no layer changed."""
-        samples = [a.shape[1:] for a in xs]
-        key = (*samples, training)
-        known = self._graphs.get(key)
+        """The graph for samples of these shapes: the same object as long as nothing changed."""
+        samples, batch = [a.shape[1:] for a in xs], len(xs[0])
+        key: Any = (*samples, training)
+        known = self._graphs.get(key) or self._graphs.get(key := (*key, batch))
         if known is not None and known.watch.same():
             self._graphs.move_to_end(key)
-            return known
+            if not known.trace.again:
+                return known
+            trace = known.trace
+        else:
+            plain = all([is_plain(layer) for layer in self.model._all_layers()])
+            key = (*samples, training) if plain else (*samples, training, batch)
+            known = None
+            shapes = samples if len(samples) > 1 else samples[0]
+            trace = Trace(shapes, BATCH if plain else batch, training)
         graph: Graph | str
         try:
-            graph = graph_of(self.model, samples if len(samples) > 1 else samples[0], training)
+            if not trace.run(self.model) and known is not None:
+                return known
+            graph = self._same_or(finished(trace), trace)
         except (NotNative, ShapeError) as error:  # the eager step will refuse the shape
             graph = str(error)
-        signature = graph.signature() if isinstance(graph, Graph) else None
-        if known is not None and signature is not None and signature == known.signature:
-            graph = known.graph
-        made = _Known(graph, signature, Watch(flat_layers(self.model)), self.model.weights)
+        made = _Known(trace, graph, Watch(trace.watched), self.model.weights)
         self._graphs[key] = made
         self._graphs.move_to_end(key)
         _forget(self._graphs, lambda _: 0)
         return made
+
+    def _same_or(self, graph: Graph, trace: Trace) -> Graph:
+        """A graph from before that computes the same, so that its programs hold, or this one."""
+        signature = graph.signature()
+        if signature not in self._finished:
+            self._finished[signature] = graph
+            trace.blame()
+        self._finished.move_to_end(signature)
+        _forget(self._finished, lambda _: 0)
+        return self._finished[signature]
 
     def explain(
         self, samples: Any, losses: list[tuple[str, Any]] | None = None, optimizer: Any = None
@@ -277,7 +296,9 @@ class Native:
                 looked at.
             optimizer: the one to train with, likewise.
         """
-        found = reasons(self.model, samples)
+        told = explained(self.model, samples)
+        ops = {name: ", ".join(made) for name, made, _ in told}
+        found = [(name, why) for name, _, why in told]
         stays = False
         try:
             graph: Graph | None = graph_of(self.model, samples)
@@ -299,7 +320,10 @@ class Native:
         if self.reason is not None:
             found.append(("last batch", f"eager: {self.reason}"))
         width = max((len(name) for name, _ in found), default=0)
-        lines = [f"{name:{width}}  {why or 'native'}" for name, why in found]
+        wide = max((len(made) for made in ops.values()), default=0)
+        lines = [
+            f"{name:{width}}  {ops.get(name, ''):{wide}}  {why or 'native'}" for name, why in found
+        ]
         if losses is not None:
             how = (
                 "natively, but for what is said above" if any([w for _, w in found]) else "natively"
@@ -329,11 +353,11 @@ class _Thread(threading.local):
 
 
 class _Known(NamedTuple):
-    """A graph, or why there is none; what it said of itself, as what it refers to may change; what
-    has to stay as it was; all weights of the model."""
+    """A trace, and the graph of it, or why there is none; what has to stay as it was; all weights
+    of the model."""
 
+    trace: Trace
     graph: Graph | str
-    signature: Any
     watch: Watch
     weights: list[Any]
 

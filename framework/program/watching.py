@@ -94,6 +94,12 @@ class Watch:
             self._object(value, seen)
 
 
+def held_by(thing: Any) -> dict[str, Any]:
+    """The attributes of a thing, but for what a model notes while it trains."""
+    attributes = vars(thing)
+    return _without_notes(attributes) if "_layers" in attributes else attributes
+
+
 def _without_notes(attributes: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in attributes.items() if k not in _NOTES}
 

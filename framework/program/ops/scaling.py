@@ -1,21 +1,32 @@
-"""Lowering of what brings inputs to scale: `Rescaling`, `Normalization`."""
+"""What brings inputs to scale: by numbers for each place along some axes."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from ..kernels import scaling
-from ..kernels.simd import bits_of
-from .build import Buffer, Ref
-from .graph import Node, NotNative, Shape
-from .lowering import Lowering, OpLowering, lowers
+from ...kernels import scaling
+from ...kernels.simd import bits_of
+from ..build import Buffer, Ref
+from ..graph import Node, NotNative, Shape
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .products import learned
 
 #: Axes that the kernels go over.
 AXES = 4
-#: The smallest deviation that is divided by, so that constant features stay finite.
-SMALLEST = 1e-7
+
+
+@traces("brought_to_scale")
+def _brought_to_scale(
+    t: Trace, x: Any, mean: Any, variance: Any, kept: tuple[bool, ...], least: float, invert: bool
+) -> Traced:
+    roles = {"mean": mean, "variance": variance}
+    variables = {k: learned(v, "brought_to_scale")[0] for k, v in roles.items()}
+    numbers = {"kept": tuple(kept[1:]), "least": least, "invert": invert}
+    return t.add("rescale", (x,), x.sample, variables, **numbers)
 
 
 def steps_of(shape: Shape, kept: tuple[bool, ...]) -> list[tuple[int, int]] | None:
@@ -68,7 +79,8 @@ class Rescale(OpLowering):
             low.build.task()
             low.build.emit(
                 scaling.coefficients,
-                out, mean, variance, mean.size, int(node.settings["invert"]), bits_of(SMALLEST),
+                out, mean, variance, mean.size, int(node.settings["invert"]),
+                bits_of(node.settings["least"]),
             )  # fmt: skip
 
     def forward(self, low: Lowering, node: Node) -> None:

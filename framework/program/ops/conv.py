@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..kernels import products
-from ..kernels.native import rows_of_tiles
-from ..kernels.simd import FIXED_ROWS, SHARD
+from ...kernels import products
+from ...kernels.native import rows_of_tiles
+from ...kernels.simd import FIXED_ROWS, SHARD
+from ...ops.geometry import extent, per_axis, transposed_size, window_settings
+from ..build import Buffer, Ref
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
 from . import winograd
-from .build import Buffer, Ref
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
-from .products import add_bias_gradient, correlate, through_relu
+from .products import add_bias_gradient, correlate, learned, placeholder, through_relu
+from .shape import reshaped
 
 #: From so many channels on, a run along the channels of one tap is long enough by itself, and the
 #: weights are better read along them.
@@ -31,6 +34,53 @@ CACHED = 4096
 Three = tuple[int, int, int]
 #: What adds up to a slice along depth: pairs of a slice of the input and a tap.
 Meetings = list[tuple[int, int]]
+
+
+@traces("conv")
+def _conv(
+    t: Trace, x: Any, kernel: Any, strides: Any, padding: Any, dilation: Any, groups: int
+) -> Traced:
+    x, (kernel, shape) = placeholder(x, "conv"), learned(kernel, "conv")
+    taps, channels, filters = shape[:-2], x.sample[-1], shape[-1]
+    settings, lengths = window_settings("conv", x.shape, "taps", taps, strides, padding, dilation)
+    settings |= {"relu": False}
+    if groups == channels > 1 and len(taps) < 3:
+        return t.add("depthwise", (x,), (*lengths, filters), {"kernel": kernel}, **settings)
+    if kernel.shape[-2:] != shape[-2:]:
+        raise NotNative("conv takes its kernel as another shape of a weight")
+    whole = math.prod(lengths) == groups == 1 and taps == x.sample[:-1]
+    if whole and not any(map(sum, settings["padding"])) and set(settings["dilation"]) == {1}:
+        flat = reshaped(t, x, (x.size // len(x),))
+        flat = t.add("dense", (flat,), (filters,), {"kernel": kernel}, relu=False)
+        return reshaped(t, flat, (*lengths, filters))
+    settings |= {"groups": groups}
+    return t.add("conv", (x,), (*lengths, filters), {"kernel": kernel}, **settings)
+
+
+@traces("conv_transpose")
+def _conv_transpose(
+    t: Trace,
+    x: Any,
+    kernel: Any,
+    strides: Any = 1,
+    padding: Any = "valid",
+    output_padding: Any = None,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Traced:
+    where = "conv_transpose"
+    x, (kernel, shape) = placeholder(x, where), learned(kernel, where)
+    taps, filters = shape[:-2], shape[-2] * groups
+    strides = per_axis(strides, len(taps), "strides", where)
+    dilation = per_axis(dilation, len(taps), "dilation", where)
+    reach = extent(taps, dilation)
+    lengths, padding = transposed_size(
+        x.sample[:-1], reach, strides, padding, output_padding, where
+    )
+    settings = {"taps": taps, "strides": strides, "padding": padding, "dilation": dilation}
+    return t.add(
+        where, (x,), (*lengths, filters), {"kernel": kernel}, **settings, groups=groups, relu=False
+    )
 
 
 def three(sizes: Any, fill: int) -> Three:

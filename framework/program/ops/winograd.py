@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..kernels import products, winograd
-from ..kernels.native import rows_of_tiles
-from ..kernels.simd import LANES, SHARD
-from .build import Buffer
-from .graph import Node, Shape
-from .lowering import Lowering
+from ...kernels import products, winograd
+from ...kernels.native import rows_of_tiles
+from ...kernels.simd import LANES, SHARD
+from ..build import Buffer
+from ..graph import Node, Shape
+from ..lowering import Lowering
 
 #: Elements of V and M for one block of tiles: what the outer caches hold.
 BLOCK = 1 << 18

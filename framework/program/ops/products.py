@@ -2,18 +2,75 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ..kernels import pointwise, products
-from ..kernels.native import rows_of_tiles
-from ..kernels.simd import LANES, SHARD
-from .build import Buffer, Ref
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
+import numpy as np
+
+from ...autograd.variable import Variable
+from ...kernels import joining, pointwise, products
+from ...kernels.native import rows_of_tiles
+from ...kernels.simd import LANES, SHARD
+from ..build import Buffer, Ref
+from ..graph import Node, NotNative, Shape
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced, View
+from .shape import blended, permuted, reshaped
 
 #: Most weights of a dense layer that are gone through at a time. A tile takes a piece of a row, and
 #: the next tile the next piece: meanwhile the rows stay in the cache.
 RUN = 1 << 16
+
+
+def placeholder(value: Any, op: str) -> Traced:
+    """The first array of an op, which has to be a tensor of the graph.
+
+    Raises:
+        NotNative: it is none.
+    """
+    if not isinstance(value, Traced):
+        raise NotNative(f"the op {op!r} has no lowering for its operands")
+    return value
+
+
+def learned(value: Any, op: str) -> tuple[Any, Shape]:
+    """The variable among the arrays of an op, and the shape in which it takes it.
+
+    Raises:
+        NotNative: it is none.
+    """
+    if isinstance(value, Variable):
+        return value, value.shape
+    if isinstance(value, View):
+        return value.variable, value.shape
+    raise NotNative(f"the op {op!r} has no lowering for weights that are computed")
+
+
+@traces("matmul")
+def _matmul(t: Trace, x: Any, y: Any) -> Traced:
+    if isinstance(x, Traced) and isinstance(y, (Variable, View)):
+        kernel, shape = learned(y, "matmul")
+        if len(shape) == 2 and kernel.shape[-1] == shape[-1] and x.ndim > 1:
+            return _along_channels(t, x, kernel, shape[-1])
+    if isinstance(x, Traced) and isinstance(y, np.ndarray) and y.ndim == 2 and x.ndim > 1:
+        return blended(t, x, len(x.sample) - 1, y.T)
+    if isinstance(x, Traced) and isinstance(y, Traced) and x.ndim == y.ndim == 3:
+        (m, k), (_, n) = x.sample, y.sample
+        return t.add("products", (x, permuted(t, y, (1, 0))), (m, n), m=m, n=n, k=k)
+    raise NotNative("the op 'matmul' has no lowering for its operands")
+
+
+def _along_channels(t: Trace, x: Traced, kernel: Any, filters: int) -> Traced:
+    """A matrix applied to the channels of each place: a convolution of one tap."""
+    *places, channels = x.sample
+    variables = {"kernel": kernel}
+    if not places:
+        return t.add("dense", (x,), (filters,), variables, relu=False)
+    image = (math.prod(places[:-1]), *places[-1:])
+    one = {"taps": (1, 1), "strides": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
+    x = reshaped(t, x, (*image, channels))
+    x = t.add("conv", (x,), (*image, filters), variables, **one, groups=1, relu=False)
+    return reshaped(t, x, (*places, filters))
 
 
 def correlate(
@@ -151,3 +208,28 @@ def add_bias_gradient(low: Lowering, bias: Any, g: Buffer, pixels: int, channels
     slot = None if bias is None else low.slot_of(bias)
     if slot is not None:
         low.build.emit(products.bias_gradient, slot, g, pixels, channels)
+
+
+@lowers("products")
+class Products(OpLowering):
+    """``y[m, n] = sum x[m, k] z[n, k]``, sample by sample."""
+
+    reads_input = True
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, z = (low.values[v] for v in node.inputs)
+        m, n, k = (node.settings[s] for s in "mnk")
+        low.build.emit(joining.products, low.output(node), x, z, m, n, k, k, 1, k, 1)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g = low.gradients[node.output]
+        x, z = (low.values[v] for v in node.inputs)
+        m, n, k = (node.settings[s] for s in "mnk")
+        low.give(
+            node.inputs[0],
+            lambda out: low.build.emit(joining.products, out, g, z, m, k, n, n, 1, 1, k),
+        )
+        low.give(
+            node.inputs[1],
+            lambda out: low.build.emit(joining.products, out, g, x, n, k, m, 1, n, 1, k),
+        )

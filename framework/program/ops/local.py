@@ -1,4 +1,4 @@
-"""Lowering of local connection: a convolution with weights of its own for every position."""
+"""Local connection: a convolution with weights of its own for every position."""
 
 from __future__ import annotations
 
@@ -7,14 +7,30 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from ..kernels import pointwise, products
-from ..kernels.native import rows_of_tiles
-from ..kernels.simd import SHARD
-from .build import Buffer, Ref
-from .convolving import Three, three
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
-from .products import add_bias_gradient, correlate, through_relu
+from ...kernels import pointwise, products
+from ...kernels.native import rows_of_tiles
+from ...kernels.simd import SHARD
+from ...ops.geometry import window_settings
+from ..build import Buffer, Ref
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .conv import Three, three
+from .products import add_bias_gradient, correlate, learned, through_relu
+
+
+@traces("local_conv")
+def _local_conv(
+    t: Trace, x: Any, kernel: Any, kernel_size: Any, strides: Any = 1, padding: Any = "valid"
+) -> Traced:
+    kernel, shape = learned(kernel, "local_conv")
+    settings, lengths = window_settings(
+        "local_conv", x.shape, "taps", kernel_size, strides, padding
+    )
+    row = math.prod(settings["taps"]) * x.sample[-1]
+    if len(x.sample) > 3 or shape[:-1] != (math.prod(lengths), row):
+        raise NotNative(f"local_conv has no lowering for a kernel {shape}")
+    return t.add("local", (x,), (*lengths, shape[-1]), {"kernel": kernel}, **settings, relu=False)
 
 
 class _Positions:

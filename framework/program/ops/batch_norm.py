@@ -1,17 +1,64 @@
-"""Lowerings of batch normalisation and dropout."""
+"""Batch normalisation."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
+from ...kernels import normalize
+from ...kernels.simd import bits_of
+from ...ops.axes import axis_index
+from ..build import COUNT, Buffer
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .products import learned
 
-from ..kernels import normalize, pointwise, shards
-from ..kernels.simd import SHARD, bits_of
-from .build import COUNT, Buffer
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
+
+def _batch_norm(
+    t: Trace, x: Any, axis: int, epsilon: float, momentum: float, batch: bool, **given: Any
+) -> Traced:
+    axis = axis_index(axis, x.ndim) - 1
+    if axis < 0:
+        raise NotNative("batch_norm takes its channels along the batch")
+    variables = {k: learned(v, "batch_norm")[0] for k, v in given.items() if v is not None}
+    if any(v.size != x.sample[axis] for v in variables.values()):
+        raise NotNative(f"batch_norm has no lowering for {x.sample[axis]} channels")
+    numbers = {"axis": axis, "epsilon": epsilon, "momentum": momentum, "batch": batch}
+    return t.add("batch_norm", (x,), x.sample, variables, **numbers)
+
+
+@traces("batch_norm_moving")
+def _moving(
+    t: Trace, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any,
+    axis: int, epsilon: float, momentum: float,
+) -> Traced:  # fmt: skip
+    given = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+    return _batch_norm(t, x, axis, epsilon, momentum, True, **given)
+
+
+@traces("batch_norm_moved")
+def _moved(
+    t: Trace, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, axis: int, epsilon: float
+) -> Traced:
+    given = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+    return _batch_norm(t, x, axis, epsilon, 1.0, False, **given)
+
+
+@traces("batch_norm")
+def _of_batch(
+    t: Trace, x: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-3
+) -> Traced:
+    return _batch_norm(t, x, axis, epsilon, 1.0, True, gamma=gamma, beta=beta)
+
+
+@traces("batch_norm_inference")
+def _inference(
+    t: Trace, x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None,
+    axis: int = -1, epsilon: float = 1e-3,
+) -> Traced:  # fmt: skip
+    given = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
+    return _batch_norm(t, x, axis, epsilon, 1.0, False, **given)
 
 
 @lowers("batch_norm")
@@ -30,6 +77,13 @@ class BatchNorm(OpLowering):
     def _variable(low: Lowering, node: Node, role: str) -> Any:
         found = node.variables.get(role)
         return 0 if found is None else low.variable(found)
+
+    @staticmethod
+    def _moving(low: Lowering, node: Node, role: str) -> Any:
+        """Where a moving average is; without one, memory that nobody reads."""
+        found = node.variables.get(role)
+        _, channels, _ = BatchNorm._sizes(low, node)
+        return low.packed((node, role), channels) if found is None else low.variable(found)
 
     @staticmethod
     def _moments(low: Lowering, node: Node, channels: int) -> Buffer:
@@ -59,7 +113,7 @@ class BatchNorm(OpLowering):
             low.build.emit(
                 normalize.combine_moments,
                 moments, stats, low.shards, channels, outer * inner, low.batch,
-                self._variable(low, node, "mean"), self._variable(low, node, "variance"),
+                self._moving(low, node, "mean"), self._moving(low, node, "variance"),
                 bits_of(node.settings["momentum"]), bits_of(node.settings["epsilon"]),
             )  # fmt: skip
             low.build.begin(per_shard=True)
@@ -99,37 +153,3 @@ class BatchNorm(OpLowering):
     def _slot(low: Lowering, node: Node, role: str) -> Any:
         variable = node.variables.get(role)
         return (None if variable is None else low.slot_of(variable)) or 0
-
-
-@lowers("dropout")
-class Dropout(OpLowering):
-    """Zeros where the mask is zero; the layer itself draws the mask, as it does eagerly."""
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        size = low.size(node.output)
-        shape, layer = low.graph.shapes[node.output], node.settings["draw"]
-        outside = low.build.buffer(size, f"{node.layer}: mask", "outside", width=1)
-        low.masks[node.output] = low.build.buffer(size, f"{node.layer}: mask of a shard", "pinned")
-
-        def draw() -> np.ndarray:
-            drawn = layer.next_generator().random((low.batch, *shape), np.float32)
-            return (drawn >= layer.rate).view(np.uint8)
-
-        low.drawn.append((outside, draw))
-        low.build.emit(
-            shards.gather_bytes,
-            low.masks[node.output], outside, COUNT, 1, 1, size // SHARD, 0, 0, 1,
-        )  # fmt: skip
-        x = low.values[node.inputs[0]]
-        self._scaled(low, node, low.output_in_place(node), x)
-
-    @staticmethod
-    def _scaled(low: Lowering, node: Node, out: Buffer, x: Buffer) -> None:
-        factor = bits_of(1 / (1 - node.settings["rate"]))
-        mask, size = low.masks[node.output], low.size(node.output)
-        low.build.emit(pointwise.masked_scale, out, x, mask, size, factor)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g = low.gradients[node.output]
-        self._scaled(low, node, g, g)
-        low.pass_on(node.inputs[0], g)

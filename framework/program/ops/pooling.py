@@ -1,4 +1,4 @@
-"""Lowerings of pooling.
+"""Pooling.
 
 Windows are two-dimensional; axes in front of theirs are more images. A window along a third axis is
 a node of its own: the largest of the largest and the mean of the means are those of the whole box.
@@ -9,12 +9,81 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..kernels import pointwise, windows
-from ..kernels.native import Kernel
-from ..kernels.simd import SHARD
-from .build import Buffer, Ref
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
+import numpy as np
+
+from ...kernels import pointwise, windows
+from ...kernels.native import Kernel
+from ...kernels.simd import SHARD
+from ...ops.geometry import per_axis, window_settings
+from ..build import Buffer, Ref
+from ..graph import Node, Shape
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .shape import blended, reshaped
+
+
+@traces("max_pool")
+def _max_pool(
+    t: Trace, x: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid"
+) -> Traced:
+    return _pooled(t, "max_pool", x, pool_size, strides, padding)
+
+
+@traces("average_pool")
+def _average_pool(t: Trace, x: Any, pool_size: Any, strides: Any, padding: Any) -> Traced:
+    return _pooled(t, "average_pool", x, pool_size, strides, padding)
+
+
+def _pooled(t: Trace, op: str, x: Traced, pool_size: Any, strides: Any, padding: Any) -> Traced:
+    shape = x.sample
+    strides = pool_size if strides is None else strides
+    size = per_axis(pool_size, len(shape) - 1, "pool_size", op)
+    settings, lengths = window_settings(op, x.shape, "pool_size", size, strides, padding)
+    axes = list(zip(settings["pool_size"], settings["strides"], settings["padding"], strict=True))
+    axes = [(1, 1, (0, 0))] * (2 - len(axes)) + axes
+
+    def pooled(x: Traced, image: Shape, result: Shape, which: Any) -> Traced:
+        x = reshaped(t, x, image)
+        size, strides, padding = zip(*which, strict=True)
+        return t.add(op, (x,), result, size=size, strides=strides, padding=padding)
+
+    *lead, height, width, channels = (1, *shape) if len(shape) == 2 else shape
+    out_height, out_width = (1, *lengths)[-2:]
+    plane = (out_height, out_width, channels)
+    x = pooled(x, (*lead, height, width, channels), (*lead, *plane), axes[-2:])
+    if lead:
+        pixels = out_height * out_width
+        along = [axes[0], (1, 1, (0, 0))]
+        x = pooled(x, (*lead, pixels, channels), (lengths[0], pixels, channels), along)
+    return reshaped(t, x, (*lengths, channels))
+
+
+def _bins(x: Traced, output_size: Any) -> list[tuple[int, tuple[tuple[int, int], ...]]]:
+    """Of each axis, the last one first, the bins ``(first, below)``: so the first of equal maxima
+    wins."""
+    sizes = per_axis(output_size, len(x.sample) - 1, "output_size", "adaptive pooling")
+    return [
+        (axis, tuple((i * n // m, -(-(i + 1) * n // m)) for i in range(m)))
+        for axis, (n, m) in reversed(list(enumerate(zip(x.sample[:-1], sizes, strict=True))))
+    ]
+
+
+@traces("adaptive_average_pool")
+def _adaptive_average_pool(t: Trace, x: Any, output_size: Any) -> Traced:
+    for axis, bins in _bins(x, output_size):
+        weights = np.zeros((len(bins), x.sample[axis]))
+        for row, (first, below) in zip(weights, bins, strict=True):
+            row[first:below] = 1 / (below - first)
+        x = blended(t, x, axis, weights)
+    return x  # type: ignore[no-any-return]
+
+
+@traces("adaptive_max_pool")
+def _adaptive_max_pool(t: Trace, x: Any, output_size: Any) -> Traced:
+    for axis, bins in _bins(x, output_size):
+        target = (*x.sample[:axis], len(bins), *x.sample[axis + 1 :])
+        x = t.add("bins_max", (x,), target, axis=axis, bins=bins)
+    return x  # type: ignore[no-any-return]
 
 
 def _window_numbers(low: Lowering, node: Node) -> tuple[int, list[int]]:
@@ -86,52 +155,6 @@ class MaxPool(_Pooling):
     def _back(low: Lowering, node: Node, out: Buffer) -> list[tuple[int, Buffer]]:
         x, y = node.inputs[0], node.output
         return [*_Pooling._back(low, node, out), (x, low.values[x]), (y, low.values[y])]
-
-
-@lowers("global_average")
-class GlobalAverage(OpLowering):
-    """The mean of each channel."""
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        *pixels, channels = low.graph.shapes[node.inputs[0]]
-        x = low.values[node.inputs[0]]
-        low.build.emit(windows.global_average, low.output(node), x, math.prod(pixels), channels)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        *pixels, channels = low.graph.shapes[node.inputs[0]]
-        g = low.gradients[node.output]
-        low.give(
-            node.inputs[0],
-            lambda out: low.build.emit(
-                windows.global_average_back, out, g, math.prod(pixels), channels
-            ),
-        )
-
-
-@lowers("global_max")
-class GlobalMax(OpLowering):
-    """The largest of each channel; equal ones share the gradient."""
-
-    reads_input = reads_output = True
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        *pixels, channels = low.graph.shapes[node.inputs[0]]
-        x = low.values[node.inputs[0]]
-        low.build.emit(windows.global_maximum, low.output(node), x, math.prod(pixels), channels)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        *pixels, channels = low.graph.shapes[node.inputs[0]]
-        g, x, y = (
-            low.gradients[node.output],
-            low.values[node.inputs[0]],
-            low.values[node.output],
-        )
-        low.give(
-            node.inputs[0],
-            lambda out: low.build.emit(
-                windows.global_maximum_back, out, g, x, y, math.prod(pixels), channels
-            ),
-        )
 
 
 @lowers("bins_max")

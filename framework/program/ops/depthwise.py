@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from ..kernels import channelwise
-from ..kernels.native import rows_of_tiles
-from ..kernels.simd import FIXED_ROWS, SHARD
-from .build import Buffer
-from .convolving import phases
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
+from ...kernels import channelwise
+from ...kernels.native import rows_of_tiles
+from ...kernels.simd import FIXED_ROWS, SHARD
+from ..build import Buffer
+from ..graph import Node
+from ..lowering import Lowering, OpLowering, lowers
+from .conv import phases
 from .products import add_bias_gradient, through_relu
 
 #: Kernels up to so many taps each way are made for their size.

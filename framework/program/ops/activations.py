@@ -1,17 +1,132 @@
-"""Lowerings of activations."""
+"""Activations."""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
-from ..kernels import activations, pointwise, rows, strided
-from ..kernels.native import Kernel
-from ..kernels.simd import SHARD, bits_of
-from .build import Buffer
-from .graph import Node
-from .lowering import Lowering, OpLowering, lowers
+from ...autograd.tape import OPS
+from ...kernels import activations, pointwise, rows, strided
+from ...kernels.native import Kernel
+from ...kernels.simd import SHARD, bits_of
+from ...ops.axes import axis_tuple
+from ..build import Buffer
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .products import learned, placeholder
+
+_NO_LIMIT = float("nan")
+_SELU = (1.6732632423543772, 1.0, 1.0507009873554805)
+
+#: For each activation, from its settings: an expression of `kernels.activations`, and the settings
+#: of that one.
+POINTWISE: dict[str, Callable[..., tuple[str, tuple[float, ...]]]] = {
+    "relu": lambda negative_slope, max_value, threshold: (
+        "rectified",
+        (negative_slope, threshold, _NO_LIMIT if max_value is None else max_value),
+    ),
+    "leaky_relu": lambda negative_slope: ("rectified", (negative_slope, 0.0, _NO_LIMIT)),
+    "relu6": lambda: ("clipped", (0.0, 0.0, 6.0, 1.0)),
+    "hard_tanh": lambda: ("clipped", (0.0, -1.0, 1.0, 1.0)),
+    "hard_sigmoid": lambda: ("clipped", (3.0, 0.0, 6.0, 1 / 6)),
+    "sparse_sigmoid": lambda: ("clipped", (1.0, 0.0, 2.0, 0.5)),
+    "hard_silu": lambda: ("gated", (3.0, 0.0, 6.0, 1 / 6)),
+    "elu": lambda alpha: ("exponential_unit", (alpha, 1.0, 1.0)),
+    "celu": lambda alpha: ("exponential_unit", (alpha, 1 / alpha, 1.0)),
+    "selu": lambda: ("exponential_unit", _SELU),
+    "exp": lambda: ("exponential", ()),
+    "softplus": lambda: ("softplus", (1.0,)),
+    "log_sigmoid": lambda: ("softplus", (-1.0,)),
+    "silu": lambda: ("silu", ()),
+    "gelu": lambda approximate: ("gelu_tanh" if approximate else "gelu", ()),
+    "mish": lambda: ("mish", ()),
+    "softsign": lambda: ("softsign", ()),
+    "tanh_shrink": lambda: ("tanh_shrink", ()),
+    "soft_shrink": lambda threshold: ("soft_shrink", (threshold,)),
+    "hard_shrink": lambda threshold: ("hard_shrink", (threshold,)),
+    "squareplus": lambda b: ("squareplus", (b, math.sqrt(b))),
+    "sparse_plus": lambda: ("sparse_plus", ()),
+}
+
+
+@traces("tanh")
+def _tanh(t: Trace, x: Any) -> Traced:
+    return t.add("tanh", (x,), x.sample)
+
+
+@traces("sigmoid")
+def _sigmoid(t: Trace, x: Any) -> Traced:
+    return t.add("sigmoid", (x,), x.sample)
+
+
+def _pointwise(op: str) -> None:
+    """Let an op of the table become a node."""
+
+    def activation(t: Trace, x: Any, *given: Any, **settings: Any) -> Traced:
+        settings = inspect.signature(OPS[op]).bind(x, *given, **settings)
+        settings.apply_defaults()
+        expression, numbers = POINTWISE[op](*settings.args[1:], **settings.kwargs)
+        if op == "relu" and (numbers[0], numbers[1]) == (0.0, 0.0) and math.isnan(numbers[2]):
+            return t.add("relu", (x,), x.sample)
+        return t.add("pointwise", (x,), x.sample, expression=expression, given=tuple(numbers))
+
+    traces(op)(activation)
+
+
+for _name in POINTWISE:
+    _pointwise(_name)
+
+
+@traces("softmax")
+def _softmax(t: Trace, x: Any, axis: Any) -> Traced:
+    return _along(t, "softmax", x, axis)
+
+
+@traces("shares")
+def _shares(t: Trace, x: Any, axis: Any) -> Traced:
+    return _along(t, "softmax", x, axis)
+
+
+@traces("log_softmax")
+def _log_softmax(t: Trace, x: Any, axis: Any) -> Traced:
+    return _along(t, "log_softmax", x, axis)
+
+
+@traces("sparsemax")
+def _sparsemax(t: Trace, x: Any, axis: Any) -> Traced:
+    return _along(t, "sparsemax", x, axis)
+
+
+@traces("glu")
+def _glu(t: Trace, x: Any, axis: Any = -1) -> Traced:
+    return _along(t, "glu", x, axis)
+
+
+def _along(t: Trace, op: str, x: Any, axis: Any) -> Traced:
+    """An activation along an axis (or neighbouring axes), counted with the batch as axis 0."""
+    shape = placeholder(x, op).sample
+    axes = [i - 1 for i in axis_tuple(axis, len(shape) + 1)]
+    if not axes or axes[0] < 0 or axes != list(range(axes[0], axes[0] + len(axes))):
+        raise NotNative(f"{op} is taken along {axis}")
+    first, last = axes[0], axes[-1] + 1
+    runs = (math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:]))
+    if op == "glu":
+        if shape[first] % 2:
+            raise NotNative(f"glu halves {shape[first]} elements")
+        shape = (*shape[:first], shape[first] // 2, *shape[last:])
+    return t.add(op, (x,), shape, runs=runs)
+
+
+@traces("prelu")
+def _prelu(t: Trace, x: Any, alpha: Any) -> Traced:
+    variable, shape = learned(alpha, "prelu")
+    if shape != variable.shape or len(shape) != len(x.sample):
+        raise NotNative("prelu has no lowering for this alpha")
+    return t.add("prelu", (x,), x.sample, {"alpha": variable})
 
 
 class _FromOutput(OpLowering):

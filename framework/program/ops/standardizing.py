@@ -1,15 +1,19 @@
-"""Lowerings of what normalises each sample by itself."""
+"""What normalises each sample by itself."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple
 
-from ..kernels import standardize
-from ..kernels.simd import SHARD, bits_of
-from .build import Buffer
-from .graph import Node, NotNative
-from .lowering import Lowering, OpLowering, lowers
+from ...kernels import standardize
+from ...kernels.simd import SHARD, bits_of
+from ...ops.axes import axis_index, axis_tuple
+from ...ops.stateful import SHORTEST
+from ..build import Buffer
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced
+from .products import learned
 
 
 class Loop(NamedTuple):
@@ -24,6 +28,74 @@ class Loop(NamedTuple):
     length: int
     kept: bool
     own: bool
+
+
+#: The square of the length below which `unit_length` does not divide by it.
+_SHORTEST = SHORTEST**2
+
+
+def _standardized(
+    t: Trace, x: Traced, loops: list[Loop], mode: int, epsilon: float, **given: Any
+) -> Traced:
+    variables = {k: learned(v, "a norm")[0] for k, v in given.items() if v is not None}
+    own = math.prod(loop.length for loop in loops if loop.own)
+    if any(v.size != own for v in variables.values()):
+        raise NotNative(f"a norm has no lowering for scales of another size than {own}")
+    settings = {"loops": tuple(loops), "mode": mode, "epsilon": epsilon}
+    return t.add("standardize", (x,), x.sample, variables, **settings)
+
+
+def _loops(x: Traced, axis: Any) -> list[Loop]:
+    """The loops of what normalises along axes, and has a scale along them."""
+    axes = [i - 1 for i in axis_tuple(axis, x.ndim)]
+    if axes and axes[0] < 0:
+        raise NotNative("it normalises along the batch")
+    return [Loop(n, i not in axes, i in axes) for i, n in enumerate(x.sample)]
+
+
+@traces("layer_norm")
+def _layer_norm(
+    t: Trace, x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3
+) -> Traced:
+    loops = _loops(x, axis)
+    return _standardized(t, x, loops, standardize.DEVIATION, epsilon, gamma=gamma, beta=beta)
+
+
+@traces("normalize")
+def _normalize(t: Trace, x: Any, axis: Any, epsilon: float) -> Traced:
+    return _standardized(t, x, _loops(x, axis), standardize.DEVIATION, epsilon)
+
+
+@traces("rms_norm")
+def _rms_norm(t: Trace, x: Any, scale: Any = None, axis: Any = -1, epsilon: float = 1e-6) -> Traced:
+    mode = standardize.ROOT_MEAN_SQUARE
+    return _standardized(t, x, _loops(x, axis), mode, epsilon, gamma=scale)
+
+
+@traces("unit_length")
+def _unit_length(t: Trace, x: Any, axis: Any) -> Traced:
+    return _standardized(t, x, _loops(x, axis), standardize.LENGTH, _SHORTEST)
+
+
+@traces("group_norm")
+def _group_norm(
+    t: Trace, x: Any, gamma: Any = None, beta: Any = None, groups: int = 32, axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Traced:  # fmt: skip
+    shape, axis = x.sample, axis_index(axis, x.ndim) - 1
+    if axis < 0 or groups < 1 or shape[axis] % groups:
+        raise NotNative(f"group_norm has no lowering for {groups} groups of {x.shape}")
+    loops = [Loop(n, False, False) for n in shape]
+    loops[axis : axis + 1] = [Loop(groups, True, True), Loop(shape[axis] // groups, False, True)]
+    return _standardized(t, x, loops, standardize.DEVIATION, epsilon, gamma=gamma, beta=beta)
+
+
+@traces("local_response_norm")
+def _local_response_norm(
+    t: Trace, x: Any, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
+) -> Traced:
+    settings = {"radius": n // 2, "k": k, "alpha": alpha, "beta": beta}
+    return t.add("local_response", (x,), x.sample, **settings)
 
 
 class _Walk(NamedTuple):

@@ -1,0 +1,347 @@
+"""What combines tensors, variables and numbers element by element."""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from ...autograd.variable import Variable
+from ...kernels import joining, pointwise, products
+from ...kernels.native import Kernel
+from ...kernels.simd import SHARD, bits_of
+from ..build import Buffer
+from ..graph import Node, NotNative
+from ..lowering import Lowering, OpLowering, lowers, traces
+from ..trace import Trace, Traced, View
+from .shape import stretched
+
+# From ops
+
+
+def number(operand: Any) -> float | None:
+    """An operand that is one number; None: it is none."""
+    if isinstance(operand, numbers.Real):
+        return float(operand)
+    single = isinstance(operand, np.ndarray) and operand.size == 1 and operand.dtype.kind in "biuf"
+    return float(operand.reshape(())) if single else None
+
+
+def as_traced(t: Trace, operand: Any, rank: int, op: str) -> Traced:
+    """An operand as a tensor of that rank: what is no tensor is the same for every sample.
+
+    Raises:
+        NotNative: its axes meet others than those of samples.
+    """
+    if isinstance(operand, Traced):
+        if operand.ndim != rank:
+            raise NotNative(f"the operands of {op!r} have different ranks")
+        return operand
+    kind = {"variable": None, "array": None}
+    if isinstance(operand, Variable):
+        kind["variable"], shape = operand, operand.shape
+    elif isinstance(operand, View):
+        kind["variable"], shape = operand
+    else:
+        array = np.asarray(operand)
+        if array.dtype.kind not in "biuf" or array.dtype == np.float64:
+            raise NotNative(f"{op!r} meets an array of {array.dtype}")
+        kind["array"], shape = np.ascontiguousarray(array, np.float32), array.shape
+    if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
+        raise NotNative(f"{op!r} meets an array {shape} with numbers for each sample")
+    sample = shape[len(shape) == rank :]
+    sample = (*(1,) * (rank - 1 - len(sample)), *sample)
+    if kind["variable"] is not None:
+        return t.add("spread", (), sample, {"variable": kind["variable"]})
+    return t.add("spread", (), sample, array=kind["array"])
+
+
+def broadcast(t: Trace, op: str, *operands: Any) -> tuple[Traced, ...]:
+    """Operands as tensors of one shape.
+
+    Raises:
+        NotNative: their shapes do not fit.
+    """
+    rank = max(x.ndim for x in operands if isinstance(x, Traced))
+    tensors = [as_traced(t, x, rank, op) for x in operands]
+    try:
+        target = np.broadcast_shapes(*(x.sample for x in tensors))
+    except ValueError:
+        raise NotNative(f"the shapes of the operands of {op!r} do not fit") from None
+    return tuple(stretched(t, x, target) for x in tensors)
+
+
+def affine(t: Trace, x: Traced, factor: float, offset: float = 0.0) -> Traced:
+    """``factor x + offset``."""
+    return t.add("scale_shift", (x,), x.sample, factor=float(factor), offset=float(offset))
+
+
+def _along_channels(x: Any, y: Any) -> tuple[Traced, Any] | None:
+    """A tensor, and a variable for its last axes; None: that is not what the operands are."""
+    x, y = (y, x) if isinstance(y, Traced) else (x, y)
+    if not isinstance(x, Traced) or not isinstance(y, (Variable, View)):
+        return None
+    shape = y.shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    if len(y.shape) >= x.ndim or not shape or x.sample[len(x.sample) - len(shape) :] != shape:
+        return None
+    return x, y.variable if isinstance(y, View) else y
+
+
+#: x op c and c op x, for a number c, as (factor, offset); None: it is none.
+_WITH_NUMBER: dict[str, tuple[Any, Any]] = {
+    "add": (lambda c: (1, c), lambda c: (1, c)),
+    "subtract": (lambda c: (1, -c), lambda c: (-1, c)),
+    "multiply": (lambda c: (c, 0), lambda c: (c, 0)),
+    "divide": (lambda c: (1 / c, 0) if c else None, lambda c: None),
+}
+
+
+def _with_number(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
+    swapped = not isinstance(x, Traced)
+    value, constant = (y, number(x)) if swapped else (x, number(y))
+    if constant is None or not isinstance(value, Traced) or value.dtype != np.float32:
+        return None
+    found = _WITH_NUMBER[op][swapped](constant)
+    return None if found is None else affine(t, value, *found)
+
+
+def _with_array(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
+    """x op y, for an array of numbers for each place along some axes of samples."""
+    x, y = (y, x) if isinstance(y, Traced) else (x, y)
+    if not isinstance(y, np.ndarray) or y.dtype not in (np.float32, np.float64) or y.size == 1:
+        return None
+    lengths = (1,) * (x.ndim - y.ndim) + y.shape
+    if len(lengths) > x.ndim or any(
+        k not in (1, n) for k, n in zip(lengths, (1, *x.sample), strict=True)
+    ):
+        return None
+    numbers, kept = tuple(y.ravel().tolist()), tuple(k > 1 for k in lengths[1:])
+    ones, zeros = (1.0,) * len(numbers), (0.0,) * len(numbers)
+    times, plus = (ones, numbers) if op == "add" else (numbers, zeros)
+    return t.add("rescale", (x,), x.sample, kept=kept, times=times, plus=plus)
+
+
+@traces("add")
+def _add(t: Trace, x: Any, y: Any) -> Traced:
+    if (found := _with_number(t, "add", x, y)) is not None:
+        return found
+    if (found := _with_array(t, "add", x, y)) is not None:
+        return found
+    if (pair := _along_channels(x, y)) is not None:
+        return t.add("shift", (pair[0],), pair[0].sample, {"bias": pair[1]})
+    x, y = broadcast(t, "add", x, y)
+    return t.add("add", (x, y), x.sample, factor=1.0)
+
+
+@traces("subtract")
+def _subtract(t: Trace, x: Any, y: Any) -> Traced:
+    if (found := _with_number(t, "subtract", x, y)) is not None:
+        return found
+    x, y = broadcast(t, "subtract", x, y)
+    return t.add("add", (x, y), x.sample, factor=-1.0)
+
+
+@traces("multiply")
+def _multiply(t: Trace, x: Any, y: Any) -> Traced:
+    if (found := _with_number(t, "multiply", x, y)) is not None:
+        return found
+    if (found := _with_array(t, "multiply", x, y)) is not None:
+        return found
+    if (pair := _along_channels(x, y)) is not None:
+        return t.add("gain", (pair[0],), pair[0].sample, {"gain": pair[1]})
+    x, y = broadcast(t, "multiply", x, y)
+    return t.add("multiply", (x, y), x.sample)
+
+
+@traces("divide")
+def _divide(t: Trace, x: Any, y: Any) -> Traced:
+    if (found := _with_number(t, "divide", x, y)) is not None:
+        return found
+    raise NotNative("the op 'divide' has no lowering for its operands")
+
+
+@traces("maximum")
+def _maximum(t: Trace, x: Any, y: Any) -> Traced:
+    x, y = broadcast(t, "maximum", x, y)
+    return t.add("maximum", (x, y), x.sample)
+
+
+@traces("minimum")
+def _minimum(t: Trace, x: Any, y: Any) -> Traced:
+    x, y = broadcast(t, "minimum", x, y)
+    return t.add("minimum", (x, y), x.sample)
+
+
+@traces("negative")
+def _negative(t: Trace, x: Any) -> Traced:
+    return affine(t, x, -1)
+
+
+@traces("square")
+def _square(t: Trace, x: Any) -> Traced:
+    return t.add("multiply", (x, x), x.sample)
+
+
+@traces("power")
+def _power(t: Trace, x: Any, y: Any) -> Traced:
+    if isinstance(x, Traced) and number(y) == 2:
+        return _square(t, x)
+    raise NotNative("the op 'power' has no lowering for its operands")
+
+
+# To instructions
+
+
+@lowers("add")
+class Add(OpLowering):
+    """x + factor y."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, y = (low.values[v] for v in node.inputs)
+        factor = bits_of(node.settings["factor"])
+        size = low.size(node.output)
+        low.build.emit(pointwise.multiply_add, low.output(node), x, y, size, factor)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, size = low.gradients[node.output], low.size(node.output)
+        factor = bits_of(node.settings["factor"])
+        low.give(node.inputs[1], lambda out: low.build.emit(pointwise.scale, out, g, size, factor))
+        low.give(node.inputs[0], lambda out: low.build.emit(pointwise.copy, out, g, size))
+
+
+@lowers("multiply")
+class Multiply(OpLowering):
+    """x y."""
+
+    reads_input = True
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, y = (low.values[v] for v in node.inputs)
+        low.build.emit(joining.multiply, low.output(node), x, y, low.size(node.output))
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, size = low.gradients[node.output], low.size(node.output)
+
+        def pull(out: Buffer, factor: Buffer) -> None:
+            low.build.emit(joining.multiply, out, g, factor, size)
+
+        for value, other in (node.inputs, node.inputs[::-1]):
+            low.give(value, functools.partial(pull, factor=low.values[other]))
+
+
+class _Extremum(OpLowering):
+    """The larger or the smaller; at a tie each gets half the gradient."""
+
+    reads_input = reads_output = True
+    there: Kernel
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, y = (low.values[v] for v in node.inputs)
+        low.build.emit(self.there, low.output(node), x, y, low.size(node.output))
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, y, size = low.gradients[node.output], low.values[node.output], low.size(node.output)
+
+        def pull(out: Buffer, mine: Buffer, others: Buffer) -> None:
+            low.build.emit(joining.chosen_back, out, g, y, mine, others, size)
+
+        for value, other in (node.inputs, node.inputs[::-1]):
+            low.give(
+                value, functools.partial(pull, mine=low.values[value], others=low.values[other])
+            )
+
+
+@lowers("maximum")
+class Maximum(_Extremum):
+    there = joining.larger
+
+
+@lowers("minimum")
+class Minimum(_Extremum):
+    there = joining.smaller
+
+
+@lowers("scale_shift")
+class ScaleShift(OpLowering):
+    """factor x + offset."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        factor, offset = (bits_of(node.settings[k]) for k in ("factor", "offset"))
+        x = low.values[node.inputs[0]]
+        size = low.size(node.output)
+        low.build.emit(joining.affine, low.output_in_place(node), x, size, factor, offset)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, factor = low.gradients[node.output], bits_of(node.settings["factor"])
+        low.build.emit(pointwise.scale, g, g, low.size(node.output), factor)
+        low.pass_on(node.inputs[0], g)
+
+
+@lowers("spread")
+class Spread(OpLowering):
+    """A variable, or an array, as a value of every sample."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        variable = node.variables.get("variable")
+        source = (
+            low.build.constant(node.settings["array"])
+            if variable is None
+            else low.variable(variable)
+        )
+        out = low.output(node)
+        low.build.emit(pointwise.spread, out, source, out.size // SHARD)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        variable = node.variables.get("variable")
+        slot = None if variable is None else low.slot_of(variable)
+        if slot is not None:
+            g = low.gradients[node.output]
+            low.build.emit(products.bias_gradient, slot, g, 1, variable.size)
+
+
+def _places(low: Lowering, node: Node, variable: Any) -> tuple[int, int]:
+    """How many places there are for the numbers of a variable, and how many numbers."""
+    return math.prod(low.graph.shapes[node.output]) // variable.size, variable.size
+
+
+@lowers("shift")
+class Shift(OpLowering):
+    """x + a variable along the last axes."""
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, bias = low.values[node.inputs[0]], node.variables["bias"]
+        out, sizes = low.output_in_place(node), _places(low, node, bias)
+        low.build.emit(pointwise.add_bias, out, x, low.variable(bias), *sizes)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, bias = low.gradients[node.output], node.variables["bias"]
+        slot = low.slot_of(bias)
+        if slot is not None:
+            low.build.emit(products.bias_gradient, slot, g, *_places(low, node, bias))
+        low.pass_on(node.inputs[0], g)
+
+
+@lowers("gain")
+class Gain(OpLowering):
+    """x times a variable along the last axes."""
+
+    reads_input = True
+
+    def forward(self, low: Lowering, node: Node) -> None:
+        x, gain = low.values[node.inputs[0]], node.variables["gain"]
+        sizes = _places(low, node, gain)
+        low.build.emit(pointwise.scale_channels, low.output(node), x, low.variable(gain), *sizes)
+
+    def backward(self, low: Lowering, node: Node) -> None:
+        g, x = low.gradients[node.output], low.values[node.inputs[0]]
+        gain = node.variables["gain"]
+        slot, sizes = low.slot_of(gain), _places(low, node, gain)
+        if slot is not None:
+            low.build.emit(pointwise.scale_channels_gradient, slot, g, x, *sizes)
+        low.build.emit(pointwise.scale_channels, g, g, low.variable(gain), *sizes)
+        low.pass_on(node.inputs[0], g)

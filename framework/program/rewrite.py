@@ -1,0 +1,138 @@
+"""Graphs that compute the same with less work: each rewrite is a pattern and what takes its place.
+
+They look at ops, not at who asked for them, so a chain of ops in the call of a user's layer gains
+as much as a layer of this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from .graph import Graph, Node, values_in
+
+#: What can add a bias to its sums, and hold them above 0, while they are in registers.
+_SUMS = ("conv", "conv_transpose", "dense", "depthwise", "local")
+
+
+def rewritten(graph: Graph) -> Graph:
+    """A graph that computes the same, the given one staying as it is."""
+    graph = graph.copy()
+    for rewrite in REWRITES:
+        rewrite(graph)
+    return graph
+
+
+def _read_once(graph: Graph, value: int) -> bool:
+    """Whether one node reads a value, and nobody else looks at it."""
+    looked_at = {*values_in(graph.outputs), *(v for v, _ in graph.activity)}
+    readers = sum(n.inputs.count(value) for n in graph.nodes)
+    return readers == 1 and value not in looked_at
+
+
+def _maker(graph: Graph, value: int) -> Node | None:
+    """The node whose result a value is, perhaps under another shape with the same last axis; None
+    if somebody else reads it, too."""
+    while _read_once(graph, value):
+        source = graph.source(value)
+        if source is None or source.op != "reshape":
+            return source
+        (before,) = source.inputs
+        if graph.shapes[before][-1:] != graph.shapes[value][-1:]:
+            return None
+        value = before
+    return None
+
+
+def _leave_out(graph: Graph, node: Node) -> None:
+    """Let the input of a node take the place of its output."""
+    (value,) = node.inputs
+    graph.nodes.remove(node)
+
+    def moved(v: int) -> int:
+        return value if v == node.output else v
+
+    for other in graph.nodes:
+        other.inputs = tuple(map(moved, other.inputs))
+    graph.outputs = _each(moved, graph.outputs)
+    graph.output = moved(graph.output)
+    graph.activity = [(moved(v), penalty) for v, penalty in graph.activity]
+
+
+def _each(function: Callable[[int], int], structure: Any) -> Any:
+    if isinstance(structure, dict):
+        return {k: _each(function, v) for k, v in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        return type(structure)(_each(function, v) for v in structure)
+    return function(structure)
+
+
+def bias_into_sums(graph: Graph) -> None:
+    """A variable that is added to sums of products is where they begin."""
+    for node in [n for n in graph.nodes if n.op == "shift"]:
+        maker, bias = _maker(graph, node.inputs[0]), node.variables["bias"]
+        if maker is None or maker.op not in _SUMS or maker.settings["relu"]:
+            continue
+        shape = graph.shapes[maker.output]
+        wanted = math.prod(shape) if maker.op == "local" else shape[-1]
+        if "bias" not in maker.variables and bias.size == wanted:
+            maker.variables["bias"] = bias
+            _leave_out(graph, node)
+
+
+def relu_into_sums(graph: Graph) -> None:
+    """Sums are held above 0 before they are written."""
+    for node in [n for n in graph.nodes if n.op == "relu"]:
+        maker = _maker(graph, node.inputs[0])
+        if maker is not None and maker.op in _SUMS and not maker.settings["relu"]:
+            maker.settings["relu"] = True
+            _leave_out(graph, node)
+
+
+def scales_into_one(graph: Graph) -> None:
+    """``c (a x + b) + d`` is ``(c a) x + (c b + d)``."""
+    for node in [n for n in graph.nodes if n.op == "scale_shift"]:
+        before = _maker(graph, node.inputs[0])
+        if before is None or before.op != "scale_shift" or before.output != node.inputs[0]:
+            continue
+        factor, offset = (node.settings[k] for k in ("factor", "offset"))
+        node.settings["factor"] = factor * before.settings["factor"]
+        node.settings["offset"] = factor * before.settings["offset"] + offset
+        _leave_out(graph, before)
+
+
+def drop_unread(graph: Graph) -> None:
+    """Leave out what nobody reads, such as elements that were moved and then moved back."""
+    read = {*values_in(graph.outputs), *(v for v, _ in graph.activity)}
+    for node in reversed(graph.nodes.copy()):
+        if node.output in read or node.op in ("island", "batch_norm", "drawn"):  # they do more
+            read.update(node.inputs)
+        else:
+            graph.nodes.remove(node)
+
+
+def borders_of_inputs(graph: Graph) -> None:
+    """Give inputs the zeros that their only reader, a convolution of few channels, pads with."""
+    for value in range(graph.inputs):
+        readers = graph.consumers(value)
+        if len(readers) != 1 or readers[0].op != "conv" or graph.shapes[value][-1] > 4:
+            continue
+        node = readers[0]
+        if not _read_once(graph, value) or len(node.settings["padding"]) != 2:
+            continue
+        border = node.settings["padding"]
+        height, width, channels = graph.shapes[value]
+        graph.borders[value] = border
+        graph.shapes[value] = (height + sum(border[0]), width + sum(border[1]), channels)
+        node.settings["padding"] = ((0, 0), (0, 0))
+
+
+#: In the order in which they are tried.
+REWRITES: tuple[Callable[[Graph], None], ...] = (
+    drop_unread,
+    bias_into_sums,
+    relu_into_sums,
+    scales_into_one,
+    borders_of_inputs,
+)

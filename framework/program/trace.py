@@ -1,0 +1,568 @@
+"""From a model to a graph: its own `call`, run on placeholders.
+
+Whatever is applied to a placeholder, an op of the registry or a layer, asks the trace, which adds
+the nodes of that op (`ops/`) to the graph. So every layer that is made of ops is native, whoever
+wrote it. A layer that does anything else (that looks at values, or uses an op without a lowering)
+is left to the tape, as an island.
+
+What a trace has read may be another thing at the next batch. Layers of this package are watched
+(`watching.py`); the code of users runs again for every batch, on the same placeholders. As long as
+it asks for the same as before, nothing is made; from where it asks for something else on, the graph
+is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autograd.operators import Placeholder
+from ..autograd.tape import OPS, enable_grad
+from ..autograd.tensor import Tensor, as_tensor
+from ..autograd.tree import is_shape, rebuilt, tree_leaves
+from ..autograd.variable import Variable
+from ..config.naming import is_own
+from ..errors import ShapeError
+from .graph import Graph, Mark, NotNative, Shape, factors_of
+from .lowering import TRANSLATIONS
+from .rewrite import rewritten
+from .watching import held_by, patched
+
+Array = np.ndarray
+#: How often the call of a layer may turn out to be another one before it is left to the tape.
+PATIENCE = 4
+#: How many samples there are in a trace whose code does not look at that.
+BATCH = 8
+_F32 = np.dtype(np.float32)
+
+
+class Traced(Placeholder):
+    """A tensor of a graph: for each sample of the batch a value.
+
+    Attributes:
+        trace: that it belongs to.
+        value: its number in the graph.
+        shape: with the batch axis.
+        dtype: float32, or bool for what is 0 or 1.
+    """
+
+    __slots__ = ("dtype", "shape", "trace", "value")
+
+    def __init__(self, trace: Trace, value: int, shape: Shape, dtype: np.dtype = _F32) -> None:
+        self.trace, self.value, self.dtype = trace, value, dtype
+        self.shape = (trace.batch, *shape)
+
+    @property
+    def sample(self) -> Shape:
+        """The shape of a sample."""
+        return self.shape[1:]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<a tensor of shape {self.shape} while a program is made>"
+
+    def defer(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        return self.trace.applied(op, args, settings)
+
+    def called(
+        self,
+        layer: Any,
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        settings: dict[str, Any],
+    ) -> Any:
+        return self.trace.called(layer, compute, args, settings)
+
+    def _looked_at(self, *_: Any) -> Any:
+        raise self.trace.refusal("it looks at the values of a tensor")
+
+    __array__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _looked_at
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self.trace.refusal(f"it uses {name!r} of a tensor")
+
+
+class View(NamedTuple):
+    """A variable under another shape."""
+
+    variable: Any
+    shape: Shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.variable.dtype  # type: ignore[no-any-return]
+
+
+class Slot(NamedTuple):
+    """The place of a tensor among the arguments of a call that runs on the tape."""
+
+    number: int
+
+
+class _Step(NamedTuple):
+    """Something that was asked of a trace: an op or a layer, on what, and what it returned; and
+    how long the graph was before."""
+
+    what: Any
+    args: Any
+    settings: dict[str, Any]
+    result: Any
+    before: Mark
+
+
+class _Frame:
+    """A layer that is being traced."""
+
+    def __init__(self, layer: Any, training: bool | None, first: int) -> None:
+        self.layer, self.training, self.first = layer, training, first
+        self.refused: str | None = None
+        self.ops: list[str] = []
+        self.calls = 0
+
+
+class Trace:
+    """What a model does with samples of some shapes.
+
+    Args:
+        samples: the shape of a sample, or a list of them, one for each input.
+        batch: how many samples there are, which code in Python may look at.
+        training: whether layers behave as in training.
+        lenient: go on after what can be no island either.
+
+    Attributes:
+        graph: what was traced, as it was asked for.
+        reasons: for each layer that computes something its name, the names of its ops, and why it
+            is not native (None if it is).
+        watched: layers of this package that were traced: they hold what their calls read.
+        again: whether code of users took part, which has to run for every batch.
+    """
+
+    def __init__(
+        self, samples: Any, batch: int, training: bool = True, lenient: bool = False
+    ) -> None:
+        several = isinstance(samples, list)
+        shapes = [tuple(s) for s in samples] if several else [tuple(samples)]
+        self.batch, self.training, self.lenient = batch, training, lenient
+        self.graph = Graph(list(shapes), inputs=len(shapes))
+        inputs = [Traced(self, value, shape) for value, shape in enumerate(shapes)]
+        self.given = inputs if several else inputs[0]
+        self.watched: dict[Any, None] = {}
+        self.again = False
+        self._steps: list[_Step] = []
+        self._at = 0
+        self._frames: list[_Frame] = []
+        self._settled: dict[Any, bool] = {}
+        self._changes: dict[Any, int] = {}
+        self._unsteady: Any = None
+        self._returned: Any = None
+        self.changed = True
+
+    @property
+    def reasons(self) -> list[tuple[str, list[str], str | None]]:
+        return self.graph.reasons
+
+    # Running
+
+    def run(self, model: Any) -> bool:
+        """Trace the model (again); returns whether it does something else than before.
+
+        Raises:
+            NotNative: the model itself cannot be traced.
+            ShapeError: a layer does not take its input.
+        """
+        self._at, self._frames, self.changed = 0, [], not self._steps
+        self._unsteady = None
+        with enable_grad():
+            returned = model(self.given, training=self.training)
+        if self._at < len(self._steps):
+            self._cut(self._at)
+        if self.changed or not _alike(returned, self._returned):
+            self.changed = True
+            self._returned = returned
+            leaves = list(tree_leaves(returned))
+            if not all(isinstance(t, Traced) and t.dtype == _F32 for t in leaves):
+                raise NotNative(f"{model.name!r} returns what is no tensor of floats")
+            self.graph.outputs = _numbers(returned)
+            self.graph.output = leaves[0].value
+        return self.changed
+
+    def refusal(self, why: str) -> NotNative:
+        """An error for code that asks for what no program can do.
+
+        Code may catch it, and go on as it would not with a tensor: so it is remembered.
+        """
+        if self._frames and self._frames[-1].refused is None:
+            self._frames[-1].refused = why
+        return NotNative(why)
+
+    def _cut(self, at: int) -> None:
+        """Forget what was asked for from a step on."""
+        if at < len(self._steps):
+            self.graph.cut(self._steps[at].before)
+            del self._steps[at:]
+            self.changed = True
+        self._at = at
+
+    def _known(self, what: Any, args: Any, settings: dict[str, Any]) -> _Step | None:
+        """The step that is next, if it is this one; else it is forgotten, and all after it."""
+        if self._at == len(self._steps):
+            return None
+        step = self._steps[self._at]
+        if step.what is what and _alike(step.args, args) and _alike(step.settings, settings):
+            self._at += 1
+            return step
+        self._unsteady = [f.layer for f in self._frames if not self._settled.get(f.layer)][-1]
+        self._cut(self._at)
+        return None
+
+    def blame(self) -> None:
+        """Take note that a graph was made anew, and of the layer that asked for something else."""
+        if self._unsteady is not None:
+            self._changes[self._unsteady] = self._changes.get(self._unsteady, 0) + 1
+
+    def _note(
+        self, what: Any, args: Any, settings: dict[str, Any], result: Any, before: Mark
+    ) -> None:
+        self._steps.append(_Step(what, args, settings, result, before))
+        self._at = len(self._steps)
+
+    # Layers
+
+    def called(
+        self,
+        layer: Any,
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        settings: dict[str, Any],
+    ) -> Any:
+        """What a layer returns.
+
+        Raises:
+            NotNative: nothing can be made of the layer.
+        """
+        training = settings.pop("training", None)
+        if self._frames:
+            self._frames[-1].calls += 1
+            training = self._frames[-1].training if training is None else training
+            kept = self._kept((args, {**settings, "training": training}))
+            if self._is_next(layer) and (step := self._known(layer, *kept)) is not None:
+                return step.result
+        frame = _Frame(layer, training, self._at)
+        self._frames.append(frame)
+        before = self.graph.mark()
+        why: str | None
+        try:
+            result = self._inside(layer, compute, args, settings, training)
+            why = frame.refused
+        except ShapeError:
+            raise
+        except NotNative as error:
+            why = frame.refused or str(error)
+        except Exception as error:
+            why = frame.refused or f"{type(error).__name__}: {error}"
+        finally:
+            self._frames.pop()
+        if why is None:
+            self._tell(frame)
+            if self._frames and self._is_settled(layer):
+                del self._steps[frame.first :]
+                self._note(layer, *kept, result, before)
+            return result
+        if not self._frames:
+            raise NotNative(why)
+        self._cut(frame.first)
+        before = self.graph.mark()
+        result = self._island(layer, *kept, why)
+        self._note(layer, *kept, result, before)
+        return result
+
+    def _inside(
+        self,
+        layer: Any,
+        compute: Callable[..., Any],
+        args: tuple[Any, ...],
+        settings: dict[str, Any],
+        training: bool | None,
+    ) -> Any:
+        if not layer.built:
+            raise NotNative(f"{type(layer).__name__} {layer.name!r} has not been built yet")
+        if self._changes.get(layer, 0) > PATIENCE:
+            raise NotNative("its call does something else from batch to batch")
+        if is_plain(layer):
+            self.watched[layer] = None
+        else:
+            self.again = True
+        result = compute(*args, training=training, **settings)
+        leaves = list(tree_leaves(result))
+        for leaf in leaves:
+            if not isinstance(leaf, Traced):
+                raise NotNative(f"its call returns {type(leaf).__name__}")
+        penalty = layer.activity_regularizer
+        if penalty is not None:
+            if factors_of(penalty) is None:
+                raise NotNative(f"the activity regularizer of {layer.name!r} has no lowering")
+            self.graph.activity += [(leaf.value, penalty) for leaf in leaves]
+        return result
+
+    def _is_next(self, layer: Any) -> bool:
+        """Whether the next step has to be a call of this layer."""
+        here = self._at < len(self._steps) and self._steps[self._at].what is layer
+        return here or self._is_settled(layer)
+
+    def _is_settled(self, layer: Any) -> bool:
+        """Whether a layer does the same as before as long as it is not seen to have changed."""
+        if layer not in self._settled:
+            self._settled[layer] = all(map(is_plain, layer._all_layers()))
+        return self._settled[layer]
+
+    def _tell(self, frame: _Frame) -> None:
+        if frame.ops:
+            self.graph.reasons.append((frame.layer.name, frame.ops, None))
+
+    def _island(self, layer: Any, args: Any, settings: dict[str, Any], why: str) -> Any:
+        """What a layer returns that runs on the tape, between programs."""
+        inputs: list[Traced] = []
+
+        def slot(value: Any) -> Any:
+            if not isinstance(value, Traced):
+                return value.variable if isinstance(value, View) else value
+            inputs.append(value)
+            return Slot(len(inputs) - 1)
+
+        kept, given = mapped(slot, args), mapped(slot, settings)
+        fits = layer.built and layer.dtype == "float32"
+        shape = self._shape_of(layer, args, settings) if fits or self.lenient else None
+        if fits and is_shape(shape) and shape[0] == self.batch:
+            learned = {str(i): v for i, v in enumerate(layer.weights) if v._learnable}
+            found = Traced(self, self.graph.add(
+                "island", tuple(t.value for t in inputs), tuple(shape[1:]), layer.name, learned,
+                runs=layer, args=kept, given=given, why=why,
+            ), tuple(shape[1:]))  # fmt: skip
+            self.graph.reasons.append((layer.name, [], f"runs on the tape: {why}"))
+            return found
+        if not self.lenient:
+            raise NotNative(why)
+        self.graph.reasons.append((layer.name, [], why))
+        return self._unknown(shape)
+
+    def _unknown(self, shapes: Any) -> Any:
+        """Tensors of these shapes that nothing computes, to look at what comes after them."""
+        if not is_shape(shapes):
+            values = shapes.values() if isinstance(shapes, dict) else shapes
+            return rebuilt(shapes, [self._unknown(s) for s in values])
+        self.graph.shapes.append(tuple(shapes[1:]))
+        return Traced(self, len(self.graph.shapes) - 1, tuple(shapes[1:]))
+
+    def _shape_of(self, layer: Any, args: Any, settings: dict[str, Any]) -> Any:
+        """The shape of what a layer returns, or a structure of shapes, with the batch axis."""
+        if len(args) == 1 and not [v for k, v in settings.items() if k != "training"]:
+            shapes = mapped(lambda t: t.shape if isinstance(t, Traced) else t, args[0])
+            if all(isinstance(t, Traced) for t in tree_leaves(args[0])):
+                return layer.compute_output_shape(shapes)
+
+        def zeros(value: Any) -> Any:
+            if isinstance(value, View):
+                return value.variable
+            return np.zeros(value.shape, value.dtype) if isinstance(value, Traced) else value
+
+        given = mapped(zeros, args)
+        rest = mapped(zeros, {k: v for k, v in settings.items() if k != "training"})
+        return layer._shapes_of(lambda: layer(*given, **rest))
+
+    # Ops
+
+    def applied(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        """What an op returns.
+
+        Raises:
+            NotNative: it has no lowering, or not for these arguments.
+        """
+        known = TRANSLATIONS.get(op.name) if OPS.get(op.name, op) is op else None
+        if known is None and hasattr(op, "function"):
+            return op.function(*args, **settings)  # in other ops
+        args, settings = self._kept((args, settings))
+        step = self._known(op, args, settings)
+        if step is not None:
+            return step.result
+        before = self.graph.mark()
+        if known is None:
+            raise self.refusal(f"the op {op.name!r} has no lowering")
+        try:
+            result = known(self, *_bound(op, args), **_settings(op, args, settings))
+        except NotNative as error:
+            raise self.refusal(str(error)) from None
+        self._note(op, args, settings, result, before)
+        self._frames[-1].ops.append(op.name)
+        return result
+
+    def _kept(self, value: Any) -> Any:
+        """Arguments as they are remembered: variables by name, arrays by a copy."""
+        return mapped(self._argument, value)
+
+    def _argument(self, value: Any) -> Any:
+        if isinstance(value, Traced):
+            if value.trace is not self:
+                raise self.refusal("it uses a tensor of another program")
+            return value
+        if isinstance(value, Variable):
+            return value
+        if isinstance(value, Tensor):
+            variable = self._viewed(value)
+            if variable is not None:
+                return View(variable, value.shape)
+            if value.requires_grad:
+                raise self.refusal("it computes with the values of its weights")
+            return value.data.copy()
+        return value.copy() if isinstance(value, np.ndarray) else value
+
+    def _viewed(self, tensor: Tensor) -> Any:
+        """The variable of which a tensor is another view, if it is one as a whole."""
+        memory, array = tensor._memory, tensor.data
+        for frame in reversed(self._frames):
+            for variable in frame.layer.variables:
+                if variable._memory is memory and variable.size == array.size:
+                    data = variable.data
+                    same = array.ctypes.data == data.ctypes.data
+                    return variable if same and array.flags.c_contiguous else None
+        return None
+
+    def add(
+        self,
+        op: str,
+        inputs: tuple[Traced, ...],
+        shape: Shape,
+        variables: dict[str, Any] | None = None,
+        dtype: np.dtype = _F32,
+        **settings: Any,
+    ) -> Traced:
+        """Append a node; returns what it computes, of this shape of a sample."""
+        name = self._frames[-1].layer.name if self._frames else ""
+        values = tuple(t.value for t in inputs)
+        value = self.graph.add(op, values, tuple(shape), name, variables, **settings)
+        return Traced(self, value, tuple(shape), dtype)
+
+
+def is_plain(layer: Any) -> bool:
+    """Whether the call of a layer itself runs no code of users."""
+    if not is_own(type(layer)) or patched(layer):
+        return False
+    held = [v for v in held_by(layer).values() if callable(v) and not isinstance(v, type)]
+    return all([is_own(v if hasattr(v, "__module__") else type(v)) for v in held])
+
+
+def graph_of(model: Any, samples: Any, training: bool = True) -> Graph:
+    """The graph of a model for samples of this shape.
+
+    Args:
+        model: with weights.
+        samples: the shape of a sample, or a list of them, one for each input.
+        training: whether layers behave as in training.
+
+    Raises:
+        NotNative: the model cannot be traced, or leaves too much to the tape.
+        ShapeError: a layer does not take its input.
+    """
+    trace = Trace(samples, BATCH, training)
+    trace.run(model)
+    return finished(trace)
+
+
+def finished(trace: Trace) -> Graph:
+    """What programs are made of.
+
+    Raises:
+        NotNative: too little of it would be native.
+    """
+    graph = rewritten(trace.graph)
+    graph.check_worth()
+    return graph
+
+
+def reasons(model: Any, samples: Any) -> list[tuple[str, str | None]]:
+    """For each layer of a model its name, and why it is not native (None if it is)."""
+    return [(name, why) for name, _, why in explained(model, samples)]
+
+
+def explained(model: Any, samples: Any) -> list[tuple[str, list[str], str | None]]:
+    """For each layer its name, its ops, and why it is not native (None if it is)."""
+    trace = Trace(samples, BATCH, lenient=True)
+    try:
+        trace.run(model)
+        finished(trace)
+    except NotNative as error:
+        trace.reasons.append((model.name, [], f"eager: {error}"))
+    return trace.reasons
+
+
+def _bound(op: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arrays among the arguments of an op."""
+    if getattr(op, "variadic", False):
+        return args[:1] if args and isinstance(args[0], (list, tuple)) else args
+    return args[: op.arity] if hasattr(op, "arity") else args
+
+
+def _settings(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an op with their defaults; what a function takes is left to it."""
+    if not hasattr(op, "setting_names"):
+        return settings
+    arrays = _bound(op, args)
+    listed = op.variadic and isinstance(args[0], (list, tuple))
+    extra = () if op.variadic and not listed else args[len(arrays) :]
+    settings = {**op.defaults, **op._named(extra, settings)}
+    if op.resolve is None:
+        return settings
+    return dict(op.resolve(*map(_shaped, arrays[0] if listed else arrays), **settings))
+
+
+def _shaped(value: Any) -> Any:
+    """What has the shape of an array of an op."""
+    return value if isinstance(value, (Traced, View)) else as_tensor(value)
+
+
+def mapped(function: Callable[[Any], Any], value: Any) -> Any:
+    """The same structure of lists, tuples and dicts with `function` applied to what is in it."""
+    if isinstance(value, dict):
+        return {k: mapped(function, v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)) and not isinstance(value, (View, Slot)):
+        return rebuilt(value, [mapped(function, v) for v in value])
+    return function(value)
+
+
+def _numbers(structure: Any) -> Any:
+    """The numbers of the values in a structure of placeholders."""
+    return mapped(lambda t: t.value, structure)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two arguments ask for the same."""
+    if a is b:
+        return True
+    if type(a) is not type(b) or isinstance(a, (Traced, Tensor)):
+        return False
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all([_alike(v, b[k]) for k, v in a.items()])
+    if isinstance(a, View):
+        return a.variable is b.variable and a.shape == b.shape
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all([_alike(v, w) for v, w in zip(a, b, strict=True)])
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    return bool(a == b) or (a != a and b != b)
