@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(not enabled(), reason="nothing is compiled")
 
 def _scaled_by(factor: int) -> native.Kernel:
     @native.kernel
-    def scaled(a: Any) -> None:
-        store_scalar(a[0], 0, load_scalar(a[0], 0) * factor)
+    def scaled(x: int) -> None:
+        store_scalar(x, 0, load_scalar(x, 0) * factor)
 
     return scaled
 
