@@ -200,6 +200,22 @@ def test_numbas_pickles_are_not_read_from_a_folder_that_others_can_write_to(
         assert done.stdout.strip() == expected
 
 
+def test_a_kernel_of_the_same_name_and_other_parameters_is_another() -> None:
+    def of(function: Any) -> str:
+        return native.Kernel(function, "same", made=True)._key
+
+    def one(x: int) -> None:
+        pass
+
+    def two(x: int, y: int) -> None:
+        pass
+
+    def real(x: float) -> None:
+        pass
+
+    assert len({of(f) for f in (one, two, real)}) == 3
+
+
 def test_another_compiler_does_not_find_it(folder: Path) -> None:
     objects.save("key", "one", "symbol", [], b"code")
     assert objects.load("key", "two") is None

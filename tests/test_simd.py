@@ -305,6 +305,20 @@ def test_everything_works_slowly_without_compilation() -> None:
     assert _in_another_process(_DENSE, NUMBA_DISABLE_JIT="1").startswith(f"{SHARD} ")
 
 
+def test_a_row_has_a_word_for_every_parameter() -> None:
+    @kernel
+    def put(out: int, value: float, at: int) -> None:
+        simd.store_scalar(out, at, value)
+
+    out = np.zeros(2, np.float32)
+    put([out.ctypes.data, bits_of(0.1), 1])
+    np.testing.assert_array_equal(out, np.float32([0, 0.1]))
+    assert put.row(5, at=1, value=2) == (5, 2, 1)
+    for row in ([out.ctypes.data, 0], [out.ctypes.data, 0, 0, 0]):
+        with pytest.raises(TypeError, match=r"<kernel put> takes \(out, value, at\)"):
+            put(row)
+
+
 def test_a_kernel_is_named_and_compiled_once() -> None:
     @kernel
     def nothing() -> None:

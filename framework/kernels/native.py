@@ -196,7 +196,7 @@ _interpretable: list[Kernel] = []
 
 def _interpreted(made: Kernel) -> int:
     _interpretable.append(made)
-    return len(_interpretable) - 1
+    return len(_interpretable)
 
 
 def _call(b: Any, address: Any, row: Any) -> None:
@@ -207,7 +207,7 @@ def _call(b: Any, address: Any, row: Any) -> None:
 
 def _call_twin(number: int, row: int) -> None:
     count = int(_words(row - 8, 1)[0])
-    _interpretable[number].interpret(_words(row, count))
+    _interpretable[number - 1].interpret(_words(row, count))
 
 
 def _words(address: int, count: int) -> np.ndarray:
