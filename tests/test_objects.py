@@ -23,8 +23,8 @@ pytestmark = pytest.mark.skipif(not enabled(), reason="nothing is compiled")
 
 def _scaled_by(factor: int) -> native.Kernel:
     @native.kernel
-    def scaled(a: Any) -> None:
-        store_scalar(a[0], 0, load_scalar(a[0], 0) * factor)
+    def scaled(x: int) -> None:
+        store_scalar(x, 0, load_scalar(x, 0) * factor)
 
     return scaled
 
@@ -198,6 +198,22 @@ def test_numbas_pickles_are_not_read_from_a_folder_that_others_can_write_to(
             env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "new")}, check=True,
         )  # fmt: skip
         assert done.stdout.strip() == expected
+
+
+def test_a_kernel_of_the_same_name_and_other_parameters_is_another() -> None:
+    def of(function: Any) -> str:
+        return native.Kernel(function, "same", made=True)._key
+
+    def one(x: int) -> None:
+        pass
+
+    def two(x: int, y: int) -> None:
+        pass
+
+    def real(x: float) -> None:
+        pass
+
+    assert len({of(f) for f in (one, two, real)}) == 3
 
 
 def test_another_compiler_does_not_find_it(folder: Path) -> None:

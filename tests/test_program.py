@@ -251,6 +251,25 @@ def test_no_address_leaves_its_buffer() -> None:
             buffer.at(offset, extent)
 
 
+def test_an_instruction_has_an_argument_for_every_parameter() -> None:
+    made = build.Build()
+    tasks = made.begin(per_shard=True).tasks
+    buffer = made.buffer(10, "small")
+    made.emit(pointwise.fill, buffer, value=0, count=10)
+    assert tasks[-1][0].arguments == (buffer.at(), 10, 0)
+    given: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((buffer, 10), {}),
+        ((buffer, 10, 0, 0), {}),
+        ((buffer, 10), {"count": 10}),
+        ((buffer, 10), {"bits": 0}),
+        ((buffer, 10, 0), {"bits": 0}),
+    ]
+    for row, named in given:
+        with pytest.raises(TypeError, match=r"<kernel fill> takes \(out, count, value\)"):
+            made.emit(pointwise.fill, *row, **named)
+    assert len(tasks[-1]) == 1
+
+
 # Memory and threads
 
 

@@ -27,16 +27,16 @@ def _applied(function: Callable[..., object], *arrays: Array) -> Array:
     if len(arrays) == 1:
 
         @kernel
-        def apply(a):  # type: ignore[no-untyped-def]
-            for i in range(0, a[2], LANES):
-                store(a[0], i, function(load(a[1], i)))
+        def apply(out: int, x: int, count: int) -> None:
+            for i in range(0, count, LANES):
+                store(out, i, function(load(x, i)))
 
     else:
 
         @kernel
-        def apply(a):  # type: ignore[no-untyped-def]
-            for i in range(0, a[2], LANES):
-                store(a[0], i, function(load(a[1], i), load(a[3], i)))
+        def apply(out: int, x: int, count: int, y: int) -> None:
+            for i in range(0, count, LANES):
+                store(out, i, function(load(x, i), load(y, i)))
 
     row = [out.ctypes.data, arrays[0].ctypes.data, out.size]
     apply([*row, *(a.ctypes.data for a in arrays[1:])])
@@ -170,13 +170,14 @@ def test_arithmetic_is_that_of_numpy(
 
 def test_float_settings_survive_the_trip_through_int64() -> None:
     for value in (0.0, -1.5, 1e-7, 3e38, float("inf")):
-        out = np.zeros(LANES, np.float32)
+        out = np.zeros(2 * LANES, np.float32)
 
         @kernel
-        def put(a):  # type: ignore[no-untyped-def]
-            store(a[0], 0, simd.broadcast(float_of(a[1])))
+        def put(out: int, bits: int, value: float) -> None:
+            store(out, 0, simd.broadcast(float_of(bits)))
+            store(out, LANES, simd.broadcast(value))
 
-        put([out.ctypes.data, bits_of(value)])
+        put([out.ctypes.data, bits_of(value), bits_of(value)])
         np.testing.assert_array_equal(out, np.float32(value))
 
 
@@ -186,8 +187,8 @@ def test_partial_loads_and_stores_touch_nothing_beyond(count: int) -> None:
     out = np.full(LANES, -7, np.float32)
 
     @kernel
-    def part(a):  # type: ignore[no-untyped-def]
-        simd.store_first(a[0], 0, a[2], simd.load_first(a[1], 0, a[2]))
+    def part(out: int, x: int, count: int) -> None:
+        simd.store_first(out, 0, count, simd.load_first(x, 0, count))
 
     part([out.ctypes.data, x.ctypes.data, count])
     kept = min(max(count, 0), LANES)
@@ -204,11 +205,11 @@ def test_tile_is_a_matrix_product_in_registers(rows: int) -> None:
     out = np.empty((rows, SHARD), np.float32)
 
     @kernel
-    def product(a):  # type: ignore[no-untyped-def]
-        tile = tiles.tile_splat(rows, a[3], 0, 1)
-        for k in range(a[4]):
-            tile = tiles.tile_fma(tile, a[1], k * rows, 1, a[2], k * SHARD)
-        tiles.tile_store(tiles.tile_relu(tile), a[0], 0, SHARD)
+    def product(out: int, w: int, x: int, bias: int, depth: int) -> None:
+        tile = tiles.tile_splat(rows, bias, 0, 1)
+        for k in range(depth):
+            tile = tiles.tile_fma(tile, w, k * rows, 1, x, k * SHARD)
+        tiles.tile_store(tiles.tile_relu(tile), out, 0, SHARD)
 
     product([*(v.ctypes.data for v in (out, w, x, bias)), depth])
     exact = np.maximum(w.T.astype(np.float64) @ x + bias[:, None], 0)
@@ -223,9 +224,9 @@ def test_totals_add_lanes_to_memory(columns: int) -> None:
     out = np.ones((rows, 2), np.float32)
 
     @kernel
-    def outer(a):  # type: ignore[no-untyped-def]
-        tile = tiles.tile_outer(tiles.tile_zero(rows), a[1], 0, a[2], 0, SHARD)
-        tiles.tile_totals(tile, a[0], 0, 2, a[3])
+    def outer(out: int, x: int, y: int, columns: int) -> None:
+        tile = tiles.tile_outer(tiles.tile_zero(rows), x, 0, y, 0, SHARD)
+        tiles.tile_totals(tile, out, 0, 2, columns)
 
     outer([*(v.ctypes.data for v in (out, x, y)), columns])
     exact = np.ones((rows, 2))
@@ -240,11 +241,11 @@ def test_taps_share_what_they_are_multiplied_by(rows: int) -> None:
     out = np.ones((rows, 2), np.float32)
 
     @kernel
-    def product(a):  # type: ignore[no-untyped-def]
+    def product(out: int, x: int, y: int) -> None:
         tile = tiles.tile_zero(rows)
         for k in range(2):
-            tile = tiles.tile_taps(tile, a[1], k * (rows + 1) * SHARD, SHARD, a[2], k * SHARD)
-        tiles.tile_sums(tile, a[0], 0, 2)
+            tile = tiles.tile_taps(tile, x, k * (rows + 1) * SHARD, SHARD, y, k * SHARD)
+        tiles.tile_sums(tile, out, 0, 2)
 
     product([v.ctypes.data for v in (out, x, y)])
     exact = np.ones((rows, 2))
@@ -273,13 +274,13 @@ products = kernels.products
 x = np.sin(np.arange(7 * SHARD, dtype=np.float32)).reshape(7, SHARD)
 w = np.cos(np.arange(35, dtype=np.float32)).reshape(7, 5)
 out = np.empty((5, SHARD), np.float32)
-n = dict.fromkeys(products.CORRELATE, 1)
+n = dict.fromkeys(products.correlate(1).parameters, 1)
 n.update(channels=7, x_pixel=7 * SHARD, top=0, left=0, w_pitch=5, merged=0, adds=0, relu=0)
 n.update(bias=0, x=x.ctypes.data)
 first = 0
 for rows, blocks in rows_of_tiles(5):
     n.update(out=out.ctypes.data + 4 * first * SHARD, w=w.ctypes.data + 4 * first, blocks=blocks)
-    products.correlate(rows)([n[k] for k in products.CORRELATE])
+    products.correlate(rows)(products.correlate(rows).row(**n))
     first += rows * blocks
 y = kernels.vector_math
 z = np.empty_like(out)
@@ -304,9 +305,23 @@ def test_everything_works_slowly_without_compilation() -> None:
     assert _in_another_process(_DENSE, NUMBA_DISABLE_JIT="1").startswith(f"{SHARD} ")
 
 
+def test_a_row_has_a_word_for_every_parameter() -> None:
+    @kernel
+    def put(out: int, value: float, at: int) -> None:
+        simd.store_scalar(out, at, value)
+
+    out = np.zeros(2, np.float32)
+    put([out.ctypes.data, bits_of(0.1), 1])
+    np.testing.assert_array_equal(out, np.float32([0, 0.1]))
+    assert put.row(5, at=1, value=2) == (5, 2, 1)
+    for row in ([out.ctypes.data, 0], [out.ctypes.data, 0, 0, 0]):
+        with pytest.raises(TypeError, match=r"<kernel put> takes \(out, value, at\)"):
+            put(row)
+
+
 def test_a_kernel_is_named_and_compiled_once() -> None:
     @kernel
-    def nothing(a):  # type: ignore[no-untyped-def]
+    def nothing() -> None:
         pass
 
     assert isinstance(nothing, Kernel) and repr(nothing) == "<kernel nothing>"

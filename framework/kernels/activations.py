@@ -16,7 +16,6 @@ from .simd import (
     broadcast,
     div,
     equal,
-    float_of,
     fma,
     greater,
     load,
@@ -35,7 +34,7 @@ _ROOT_2_BY_PI = 0.79788456080286536
 
 
 @inlined
-def _rectified(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
+def _rectified(x, below, threshold, most, _):
     """x above the threshold, ``below (x - threshold)`` else, and at most `most` (NaN: no limit)."""
     zero = broadcast(0.0)
     low = mul(below, minimum(sub(x, threshold), zero))
@@ -45,39 +44,39 @@ def _rectified(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _rectified_slope(x, below, threshold, most, _):  # type: ignore[no-untyped-def]
+def _rectified_slope(x, below, threshold, most, _):
     zero = broadcast(0.0)
     rising = select(greater(x, most), zero, select(equal(x, most), zero, broadcast(1.0)))
     return select(greater(x, threshold), rising, below)
 
 
 @inlined
-def _clipped(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
+def _clipped(x, offset, least, most, factor):
     """``x + offset`` held between `least` and `most`, times `factor`."""
     return mul(factor, minimum(maximum(add(x, offset), least), most))
 
 
 @inlined
-def _clipped_slope(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
+def _clipped_slope(x, offset, least, most, factor):
     y, zero = add(x, offset), broadcast(0.0)
     return select(greater(y, least), select(greater(most, y), factor, zero), zero)
 
 
 @inlined
-def _gated(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
+def _gated(x, offset, least, most, factor):
     """x times what `_clipped` makes of it."""
     return mul(x, _clipped(x, offset, least, most, factor))
 
 
 @inlined
-def _gated_slope(x, offset, least, most, factor):  # type: ignore[no-untyped-def]
+def _gated_slope(x, offset, least, most, factor):
     y, zero = add(x, offset), broadcast(0.0)
     rise = select(greater(most, y), mul(x, factor), zero)  # not 0 x, which is NaN at infinity
     return add(select(greater(y, least), rise, zero), _clipped(x, offset, least, most, factor))
 
 
 @inlined
-def _exponential_unit(x, alpha, rate, factor, _):  # type: ignore[no-untyped-def]
+def _exponential_unit(x, alpha, rate, factor, _):
     """``factor x`` above 0, ``factor alpha (exp(rate x) - 1)`` below."""
     zero = broadcast(0.0)
     below = mul(alpha, expm1(mul(rate, minimum(x, zero))))
@@ -85,47 +84,47 @@ def _exponential_unit(x, alpha, rate, factor, _):  # type: ignore[no-untyped-def
 
 
 @inlined
-def _exponential_unit_slope(x, alpha, rate, factor, _):  # type: ignore[no-untyped-def]
+def _exponential_unit_slope(x, alpha, rate, factor, _):
     zero = broadcast(0.0)
     below = mul(mul(alpha, rate), exp(mul(rate, minimum(x, zero))))
     return mul(factor, select(greater(x, zero), broadcast(1.0), below))
 
 
 @inlined
-def _exponential(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _exponential(x, _a, _b, _c, _d):
     return exp(x)
 
 
 @inlined
-def _softplus(x, sign, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _softplus(x, sign, _b, _c, _d):
     """``sign softplus(sign x)``: softplus, or the logarithm of the sigmoid."""
     return mul(sign, softplus(mul(sign, x)))
 
 
 @inlined
-def _softplus_slope(x, sign, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _softplus_slope(x, sign, _b, _c, _d):
     return sigmoid(mul(sign, x))
 
 
 @inlined
-def _silu(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _silu(x, _a, _b, _c, _d):
     return mul(x, sigmoid(x))
 
 
 @inlined
-def _silu_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _silu_slope(x, _a, _b, _c, _d):
     s = sigmoid(x)
     return fma(mul(x, s), sub(broadcast(1.0), s), s)
 
 
 @inlined
-def _gelu(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _gelu(x, _a, _b, _c, _d):
     half = mul(broadcast(0.5), x)
     return fma(half, erf(mul(x, broadcast(_ROOT_HALF))), half)
 
 
 @inlined
-def _gelu_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _gelu_slope(x, _a, _b, _c, _d):
     half = broadcast(0.5)
     share = fma(half, erf(mul(x, broadcast(_ROOT_HALF))), half)
     density = mul(broadcast(0.5 * _ROOT_2_BY_PI), exp(mul(mul(x, x), broadcast(-0.5))))
@@ -133,7 +132,7 @@ def _gelu_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _inner(x):  # type: ignore[no-untyped-def]
+def _inner(x):
     """tanh(sqrt(2 / pi) (x + 0.044715 x^3)), and x^2."""
     square = mul(x, x)
     cubic = fma(mul(broadcast(0.044715), square), x, x)
@@ -141,14 +140,14 @@ def _inner(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _gelu_tanh(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _gelu_tanh(x, _a, _b, _c, _d):
     t, _ = _inner(x)
     half = mul(broadcast(0.5), x)
     return fma(half, t, half)
 
 
 @inlined
-def _gelu_tanh_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _gelu_tanh_slope(x, _a, _b, _c, _d):
     t, square = _inner(x)
     half, one = broadcast(0.5), broadcast(1.0)
     rise = fma(broadcast(3 * 0.044715), square, one)
@@ -157,7 +156,7 @@ def _gelu_tanh_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _mish(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _mish(x, _a, _b, _c, _d):
     """x tanh(log(1 + n)) with n = exp(x): x w / (w + 2) with w = n (n + 2)."""
     n, two = exp(minimum(x, broadcast(20.0))), broadcast(2.0)
     w = mul(n, add(n, two))
@@ -165,7 +164,7 @@ def _mish(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _mish_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _mish_slope(x, _a, _b, _c, _d):
     n, two = exp(minimum(x, broadcast(20.0))), broadcast(2.0)
     w = mul(n, add(n, two))
     beneath = add(w, two)
@@ -174,18 +173,18 @@ def _mish_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _softsign(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _softsign(x, _a, _b, _c, _d):
     return div(x, add(broadcast(1.0), magnitude(x)))
 
 
 @inlined
-def _softsign_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _softsign_slope(x, _a, _b, _c, _d):
     share = div(broadcast(1.0), add(broadcast(1.0), magnitude(x)))
     return mul(share, share)
 
 
 @inlined
-def _tanh_shrink(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _tanh_shrink(x, _a, _b, _c, _d):
     """x - tanh(x); near 0, where that cancels, a polynomial fitted to (x - tanh(x)) / x^3."""
     s = mul(x, x)
     y = broadcast(-0.00014261211617849767)
@@ -200,35 +199,35 @@ def _tanh_shrink(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _tanh_shrink_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _tanh_shrink_slope(x, _a, _b, _c, _d):
     t = tanh(x)
     return mul(t, t)
 
 
 @inlined
-def _beyond(x, threshold, yes):  # type: ignore[no-untyped-def]
+def _beyond(x, threshold, yes):
     """`yes` where |x| is above the threshold (or x is NaN), else 0."""
     size, zero = magnitude(x), broadcast(0.0)
     return select(greater(threshold, size), zero, select(equal(threshold, size), zero, yes))
 
 
 @inlined
-def _soft_shrink(x, threshold, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _soft_shrink(x, threshold, _b, _c, _d):
     return sub(x, minimum(maximum(x, sub(broadcast(0.0), threshold)), threshold))
 
 
 @inlined
-def _hard_shrink(x, threshold, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _hard_shrink(x, threshold, _b, _c, _d):
     return _beyond(x, threshold, x)
 
 
 @inlined
-def _shrink_slope(x, threshold, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _shrink_slope(x, threshold, _b, _c, _d):
     return _beyond(x, threshold, broadcast(1.0))
 
 
 @inlined
-def _long_side(x, root):  # type: ignore[no-untyped-def]
+def _long_side(x, root):
     """sqrt(x^2 + root^2), without overflow."""
     size = magnitude(x)
     most, least = maximum(size, root), minimum(size, root)
@@ -237,7 +236,7 @@ def _long_side(x, root):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _squareplus(x, b, root, _c, _d):  # type: ignore[no-untyped-def]
+def _squareplus(x, b, root, _c, _d):
     """(x + sqrt(x^2 + b)) / 2, with the root of b beside it."""
     half = broadcast(0.5)
     far = fma(half, magnitude(x), mul(half, _long_side(x, root)))
@@ -246,19 +245,19 @@ def _squareplus(x, b, root, _c, _d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _squareplus_slope(x, b, root, _c, _d):  # type: ignore[no-untyped-def]
+def _squareplus_slope(x, b, root, _c, _d):
     return div(_squareplus(x, b, root, root, root), _long_side(x, root))
 
 
 @inlined
-def _sparse_plus(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _sparse_plus(x, _a, _b, _c, _d):
     up = fma(broadcast(0.5), x, broadcast(0.5))
     outside = maximum(x, broadcast(0.0))
     return select(greater(broadcast(1.0), magnitude(x)), mul(up, up), outside)
 
 
 @inlined
-def _sparse_plus_slope(x, _a, _b, _c, _d):  # type: ignore[no-untyped-def]
+def _sparse_plus_slope(x, _a, _b, _c, _d):
     up = fma(broadcast(0.5), x, broadcast(0.5))
     return minimum(maximum(up, broadcast(0.0)), broadcast(1.0))
 
@@ -286,13 +285,11 @@ EXPRESSIONS: dict[str, tuple[Any, Any]] = {
 
 @functools.cache
 def value(name: str) -> Kernel:
-    """out = f(x). Row: out, x, count, bits of four settings."""
+    """out = f(x), with four settings."""
     function = EXPRESSIONS[name][0]
 
-    def run(a):  # type: ignore[no-untyped-def]
-        out, x, count = a[0], a[1], a[2]
-        p, q = broadcast(float_of(a[3])), broadcast(float_of(a[4]))
-        r, s = broadcast(float_of(a[5])), broadcast(float_of(a[6]))
+    def run(out, x, count, p: float, q: float, r: float, s: float):
+        p, q, r, s = broadcast(p), broadcast(q), broadcast(r), broadcast(s)
         for i in range(0, count, LANES):
             store(out, i, function(load(x, i), p, q, r, s))
 
@@ -301,13 +298,11 @@ def value(name: str) -> Kernel:
 
 @functools.cache
 def slope(name: str) -> Kernel:
-    """out = g f'(x). Row: out, g, x, count, bits of four settings."""
+    """out = g f'(x), with four settings."""
     function = EXPRESSIONS[name][1]
 
-    def run(a):  # type: ignore[no-untyped-def]
-        out, g, x, count = a[0], a[1], a[2], a[3]
-        p, q = broadcast(float_of(a[4])), broadcast(float_of(a[5]))
-        r, s = broadcast(float_of(a[6])), broadcast(float_of(a[7]))
+    def run(out, g, x, count, p: float, q: float, r: float, s: float):
+        p, q, r, s = broadcast(p), broadcast(q), broadcast(r), broadcast(s)
         for i in range(0, count, LANES):
             store(out, i, mul(load(g, i), function(load(x, i), p, q, r, s)))
 

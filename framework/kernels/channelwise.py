@@ -25,18 +25,9 @@ from .simd import (
 )
 from .tiles import tile_sums, tile_taps, tile_zero
 
-#: The arguments of `forward` and `back`, in order; see `products.CORRELATE`.
-CHANNELWISE = (
-    "out", "x", "w", "bias",
-    "height", "width", "channels", "multiplier",
-    "out_height", "out_width", "step_h", "step_w", "top", "left",
-    "taps_h", "taps_w", "apart_h", "apart_w", "w_tap_h", "w_tap_w",
-    "out_row", "out_pixel", "relu",
-)  # fmt: skip
-
 
 @inlined
-def _taps_inside(start, apart, taps, length):  # type: ignore[no-untyped-def]
+def _taps_inside(start, apart, taps, length):
     """Which taps t have 0 <= start + apart t < length: first, below."""
     first = (-start + apart - 1) // apart if start < 0 else 0
     below = (length - 1 - start) // apart + 1 if start < length else 0
@@ -45,12 +36,13 @@ def _taps_inside(start, apart, taps, length):  # type: ignore[no-untyped-def]
 
 def _channelwise(size: int, back: bool) -> Kernel:
     @kernel
-    def channelwise(a):  # type: ignore[no-untyped-def]
-        out, x, w, bias = a[0], a[1], a[2], a[3]
-        height, width, channels, multiplier = a[4], a[5], a[6], a[7]
-        out_height, out_width, step_h, step_w, top, left = a[8], a[9], a[10], a[11], a[12], a[13]
-        taps_h, taps_w, apart_h, apart_w = a[14], a[15], a[16], a[17]
-        w_tap_h, w_tap_w, out_row, out_pixel, relu = a[18], a[19], a[20], a[21], a[22]
+    def channelwise(
+        out, x, w, bias,
+        height, width, channels, multiplier,
+        out_height, out_width, step_h, step_w, top, left,
+        taps_h, taps_w, apart_h, apart_w, w_tap_h, w_tap_w,
+        out_row, out_pixel, relu,
+    ):  # fmt: skip
         pixel = (channels * multiplier if back else channels) * SHARD
         # The way back sums the filters of a channel; the way there has a sum for each.
         sums, parts = (1, multiplier) if back else (multiplier, 1)
@@ -112,18 +104,11 @@ def back(size: int = 0) -> Kernel:
 
 
 @inlined
-def _places_inside(start, step, length, count):  # type: ignore[no-untyped-def]
+def _places_inside(start, step, length, count):
     """Which i in 0..count-1 have 0 <= start + i step < length: first, below."""
     first = (-start + step - 1) // step if start < 0 else 0
     below = (length - 1 - start) // step + 1 if start < length else 0
     return first, min(below, count)
-
-
-#: The arguments of `kernel_gradient`, in order.
-KERNEL_GRADIENT = (
-    "out", "x", "g", "tap", "height", "width", "channels", "multiplier", "out_height", "out_width",
-    "step_h", "step_w", "top", "left", "taps_h", "taps_w", "apart_h", "apart_w",
-)  # fmt: skip
 
 
 @functools.cache
@@ -135,11 +120,10 @@ def kernel_gradient(rows: int) -> Kernel:
     """
 
     @kernel
-    def kernel_gradient(a):  # type: ignore[no-untyped-def]
-        out, x, g, tap, height, width = a[0], a[1], a[2], a[3], a[4], a[5]
-        channels, multiplier, out_height, out_width = a[6], a[7], a[8], a[9]
-        step_h, step_w, top, left = a[10], a[11], a[12], a[13]
-        taps_h, taps_w, apart_h, apart_w = a[14], a[15], a[16], a[17]
+    def kernel_gradient(
+        out, x, g, tap, height, width, channels, multiplier, out_height, out_width,
+        step_h, step_w, top, left, taps_h, taps_w, apart_h, apart_w,
+    ):  # fmt: skip
         filters = channels * multiplier
         start, end = left + tap * apart_w, left + (tap + rows - 1) * apart_w
         w0, _ = _places_inside(start, step_w, width, out_width)

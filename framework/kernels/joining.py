@@ -12,7 +12,6 @@ from .simd import (
     add,
     broadcast,
     equal,
-    float_of,
     fma,
     load,
     maximum,
@@ -24,17 +23,15 @@ from .simd import (
 
 
 @kernel
-def multiply(a):  # type: ignore[no-untyped-def]
-    """out = x y. Row: out, x, y, count."""
-    out, x, y, count = a[0], a[1], a[2], a[3]
+def multiply(out, x, y, count):
+    """out = x y."""
     for i in range(0, count, LANES):
         store(out, i, mul(load(x, i), load(y, i)))
 
 
 @kernel
-def affine(a):  # type: ignore[no-untyped-def]
-    """out = factor x + offset. Row: out, x, count, bits of factor, bits of offset."""
-    out, x, count, factor, offset = a[0], a[1], a[2], float_of(a[3]), float_of(a[4])
+def affine(out, x, count, factor: float, offset: float):
+    """out = factor x + offset."""
     for i in range(0, count, LANES):
         store(out, i, fma(broadcast(factor), load(x, i), broadcast(offset)))
 
@@ -42,8 +39,7 @@ def affine(a):  # type: ignore[no-untyped-def]
 def _extremum(name: str, largest: bool) -> Kernel:
     # A closure over a flag, as in `shards`.
     @kernel
-    def extremum(a):  # type: ignore[no-untyped-def]
-        out, x, y, count = a[0], a[1], a[2], a[3]
+    def extremum(out, x, y, count):
         for i in range(0, count, LANES):
             v, w = load(x, i), load(y, i)
             chosen = maximum(v, w) if largest else minimum(v, w)
@@ -53,18 +49,14 @@ def _extremum(name: str, largest: bool) -> Kernel:
     return extremum
 
 
-#: The larger (smaller) of x and y, NaN if either is. Row: out, x, y, count.
+#: The larger (smaller) of x and y, NaN if either is.
 larger = _extremum("larger", True)
 smaller = _extremum("smaller", False)
 
 
 @kernel
-def chosen_back(a):  # type: ignore[no-untyped-def]
-    """out = g where x was chosen as y, half of it where the other one is equal, else 0.
-
-    Row: out, g, y, x, other, count.
-    """
-    out, g, y, x, other, count = a[0], a[1], a[2], a[3], a[4], a[5]
+def chosen_back(out, g, y, x, other, count):
+    """out = g where x was chosen as y, half of it where the other one is equal, else 0."""
     for i in range(0, count, LANES):
         result, whole = load(y, i), load(g, i)
         half = mul(whole, broadcast(0.5))
@@ -73,14 +65,13 @@ def chosen_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def products(a):  # type: ignore[no-untyped-def]
+def products(out, x, y, rows, columns, depth, x_row, x_step, y_row, y_step):
     """out[r, c] = sum over d of x[r, d] y[c, d], sample by sample.
 
-    Row: out, x, y, rows, columns, depth, steps of x from row to row and along the depth, of y from
-    column to column and along the depth.
+    x_row and x_step are the steps of x from row to row and along the depth, y_row and y_step those
+    of y from column to column and along the depth.
     """
-    out, x, y, rows, columns, depth = a[0], a[1], a[2], a[3], a[4], a[5]
-    x_row, x_step, y_row, y_step = a[6] * SHARD, a[7] * SHARD, a[8] * SHARD, a[9] * SHARD
+    x_row, x_step, y_row, y_step = x_row * SHARD, x_step * SHARD, y_row * SHARD, y_step * SHARD
     for r in range(rows):
         for c in range(columns):
             for i in range(0, SHARD, LANES):
@@ -92,9 +83,9 @@ def products(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def repeat(a):  # type: ignore[no-untyped-def]
-    """out[o, t, i] = x[o, i]. Row: out, x, outer, times, inner."""
-    out, x, outer, times, inner = a[0], a[1], a[2], a[3], a[4] * SHARD
+def repeat(out, x, outer, times, inner):
+    """out[o, t, i] = x[o, i]."""
+    inner *= SHARD
     for o in range(outer):
         for t in range(times):
             to = (o * times + t) * inner
@@ -103,9 +94,9 @@ def repeat(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def repeat_back(a):  # type: ignore[no-untyped-def]
-    """out[o, i] = sum over t of g[o, t, i]. Row: out, g, outer, times, inner."""
-    out, g, outer, times, inner = a[0], a[1], a[2], a[3], a[4] * SHARD
+def repeat_back(out, g, outer, times, inner):
+    """out[o, i] = sum over t of g[o, t, i]."""
+    inner *= SHARD
     for o in range(outer):
         for i in range(0, inner, LANES):
             total = load(g, o * times * inner + i)

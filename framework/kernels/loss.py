@@ -1,8 +1,8 @@
 """Losses that look at all classes of a pixel, with their gradients.
 
-Rows begin alike: losses (pixels, SHARD), gradient (pixels, classes, SHARD) or 0, x, targets,
-weights (pixels, SHARD), pixels, classes. Each loss is weighed, and where a weight is 0 so are loss
-and gradient.
+Their parameters begin alike: losses (pixels, SHARD), gradient (pixels, classes, SHARD) or 0, x,
+targets, weights (pixels, SHARD), pixels, classes. Each loss is weighed, and where a weight is 0 so
+are loss and gradient.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from .simd import (
     broadcast,
     div,
     equal,
-    float_of,
     fma,
     greater,
     load,
@@ -35,16 +34,12 @@ from .vector_math import exp, log, power
 
 
 @kernel
-def sparse_cross_entropy(a):  # type: ignore[no-untyped-def]
+def sparse_cross_entropy(losses, gradient, x, labels, weights, pixels, classes, smallest: float):
     """-log softmax(x)[label].
 
-    Row: as said above, with labels (pixels, SHARD) as float32 for targets, then bits of the
-    smallest probability. Probabilities are held between it and 1 minus it; beyond, the gradient is
-    0. (0 holds nothing: a loss on logits.)
+    Targets are labels (pixels, SHARD), as float32. Probabilities are held between the smallest and
+    1 minus it; beyond, the gradient is 0. (0 holds nothing: a loss on logits.)
     """
-    losses, gradient, x, labels, weights, pixels, classes, smallest = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], float_of(a[7])
-    )  # fmt: skip
     zero = broadcast(0.0)
     for pixel in range(pixels):
         for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
@@ -76,16 +71,16 @@ def sparse_cross_entropy(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense_cross_entropy(a):  # type: ignore[no-untyped-def]
+def dense_cross_entropy(
+    losses, gradient, x, targets, weights, pixels, classes,
+    keep: float, even: float, smallest: float,
+):  # fmt: skip
     """-sum(y log softmax(x)).
 
-    Row: as said above, with targets (pixels, classes, SHARD), then bits of keep, of even, of the
-    smallest probability (see `sparse_cross_entropy`): y is ``keep target + even``.
+    y is ``keep target + even``, for targets (pixels, classes, SHARD); for the smallest probability
+    see `sparse_cross_entropy`.
     """
-    losses, gradient, x, targets, weights, pixels, classes = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    )  # fmt: skip
-    keep, even, smallest = broadcast(float_of(a[7])), broadcast(float_of(a[8])), float_of(a[9])
+    keep, even = broadcast(keep), broadcast(even)
     zero = broadcast(0.0)
     least, most = log(broadcast(smallest)), log(broadcast(1.0 - smallest))
     for pixel in range(pixels):
@@ -118,24 +113,24 @@ def dense_cross_entropy(a):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _plain(p, t, _alpha, _gamma):  # type: ignore[no-untyped-def]
+def _plain(p, t, _alpha, _gamma):
     return sub(broadcast(0.0), mul(t, log(p)))
 
 
 @inlined
-def _plain_slope(p, t, _alpha, _gamma):  # type: ignore[no-untyped-def]
+def _plain_slope(p, t, _alpha, _gamma):
     return sub(broadcast(0.0), div(t, p))
 
 
 @inlined
-def _focal(p, t, alpha, gamma):  # type: ignore[no-untyped-def]
+def _focal(p, t, alpha, gamma):
     """-alpha (1 - p)^gamma t log(p)."""
     missed = mul(alpha, power(sub(broadcast(1.0), p), gamma))
     return mul(missed, _plain(p, t, t, t))
 
 
 @inlined
-def _focal_slope(p, t, alpha, gamma):  # type: ignore[no-untyped-def]
+def _focal_slope(p, t, alpha, gamma):
     one = broadcast(1.0)
     q = sub(one, p)
     rise = mul(mul(gamma, power(q, sub(gamma, one))), log(p))
@@ -152,22 +147,17 @@ _OF_SHARES: dict[str, tuple[Any, Any]] = {
 def of_shares(name: str) -> Kernel:
     """A loss of what classes have in a pixel: x over its sum, or softmax(x).
 
-    Row: as said above, then bits of keep, of even, of alpha, of gamma, whether x are logits, and
-    whether targets are labels (pixels, SHARD). Shares are held 1e-7 away from 0 and 1; beyond, the
-    gradient is 0.
+    `logits` says whether x are logits, `labels` whether targets are labels (pixels, SHARD). Shares
+    are held 1e-7 away from 0 and 1; beyond, the gradient is 0.
     """
     value, slope = _OF_SHARES[name]
 
-    def run(a):  # type: ignore[no-untyped-def]
-        losses, gradient, x, targets, weights = a[0], a[1], a[2], a[3], a[4]
-        pixels, classes = a[5], a[6]
-        keep, even = broadcast(float_of(a[7])), broadcast(float_of(a[8]))
-        alpha, gamma, logits, labels = (
-            broadcast(float_of(a[9])),
-            broadcast(float_of(a[10])),
-            a[11],
-            a[12],
-        )
+    def run(
+        losses, gradient, x, targets, weights, pixels, classes,
+        keep: float, even: float, alpha: float, gamma: float, logits, labels,
+    ):  # fmt: skip
+        keep, even = broadcast(keep), broadcast(even)
+        alpha, gamma = broadcast(alpha), broadcast(gamma)
         zero, one = broadcast(0.0), broadcast(1.0)
         least, most = broadcast(SMALLEST), broadcast(1.0 - SMALLEST)
         for pixel in range(pixels):
@@ -219,11 +209,8 @@ def of_shares(name: str) -> Kernel:
 
 
 @kernel
-def categorical_hinge(a):  # type: ignore[no-untyped-def]
-    """max(max((1 - t) x) - sum(t x) + 1, 0); ties share the gradient. Row: as said above."""
-    losses, gradient, x, targets, weights, pixels, classes = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    )  # fmt: skip
+def categorical_hinge(losses, gradient, x, targets, weights, pixels, classes):
+    """max(max((1 - t) x) - sum(t x) + 1, 0); ties share the gradient."""
     zero, one = broadcast(0.0), broadcast(1.0)
     for pixel in range(pixels):
         for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):
@@ -256,11 +243,8 @@ def categorical_hinge(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def cosine(a):  # type: ignore[no-untyped-def]
-    """-sum(t x) / (|t| |x|), lengths counting as 1e-7 at least. Row: as said above."""
-    losses, gradient, x, targets, weights, pixels, classes = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    )  # fmt: skip
+def cosine(losses, gradient, x, targets, weights, pixels, classes):
+    """-sum(t x) / (|t| |x|), lengths counting as 1e-7 at least."""
     zero, least = broadcast(0.0), broadcast(SMALLEST)
     for pixel in range(pixels):
         for i in range(pixel * SHARD, pixel * SHARD + SHARD, LANES):

@@ -11,11 +11,8 @@ AXES = 5
 
 def _move(name: str, adds: bool) -> Kernel:
     @kernel
-    def move(a):  # type: ignore[no-untyped-def]
-        out, x, run = a[0], a[1], a[2] * SHARD
-        n0, n1, n2, n3, n4 = a[3], a[4], a[5], a[6], a[7]
-        t0, t1, t2, t3, t4 = a[8], a[9], a[10], a[11], a[12]
-        f0, f1, f2, f3, f4 = a[13], a[14], a[15], a[16], a[17]
+    def move(out, x, run, n0, n1, n2, n3, n4, t0, t1, t2, t3, t4, f0, f1, f2, f3, f4):
+        run *= SHARD
         for i0 in range(n0):
             for i1 in range(n1):
                 for i2 in range(n2):
@@ -35,23 +32,21 @@ def _move(name: str, adds: bool) -> Kernel:
     return move
 
 
-#: ``out[i . t + j] = x[i . f + j]`` for all i within n, and j below run.
-#: Row: out, x, run, n (`AXES` lengths), t and f (as many steps each). All in elements of a sample.
+#: ``out[i . t + j] = x[i . f + j]`` for all i within n, and j below run: elements of a sample.
 move = _move("move", adds=False)
 #: As `move`, adding to what is there.
 move_add = _move("move_add", adds=True)
 
 
 @kernel
-def blend(a):  # type: ignore[no-untyped-def]
+def blend(out, x, before, length, x_length, run, taps, places, weights):
     """Each place along an axis a weighted sum of places of x:
     ``out[o, i] = sum over t of w[i, t] x[o, places[i, t]]``.
 
-    Row: out, x, before (places before the axis), length of out, length of x, run (elements after
-    the axis), taps, places (int64), weights.
+    The axis has `before` places before it, `run` elements after it, `length` in out; places are
+    int64.
     """
-    out, x, before, length, x_length, run = a[0], a[1], a[2], a[3], a[4], a[5] * SHARD
-    taps, places, weights = a[6], a[7], a[8]
+    run *= SHARD
     for o in range(before):
         for i in range(length):
             to = (o * length + i) * run
@@ -64,13 +59,9 @@ def blend(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def blend_back(a):  # type: ignore[no-untyped-def]
-    """The gradient of `blend`, added to out.
-
-    Row: out, g, before, length of g, length of out, run, taps, places, weights.
-    """
-    out, g, before, length, out_length, run = a[0], a[1], a[2], a[3], a[4], a[5] * SHARD
-    taps, places, weights = a[6], a[7], a[8]
+def blend_back(out, g, before, length, out_length, run, taps, places, weights):
+    """The gradient of `blend`, added to out; `length` is that of g."""
+    run *= SHARD
     for o in range(before):
         for i in range(length):
             at = (o * length + i) * run

@@ -1,14 +1,15 @@
 """Kernels that a program calls by address, and the native loop that calls them.
 
-A kernel takes one argument, the address of its row of int64: addresses of arrays (in bytes),
-lengths, strides (in elements), and float settings as bits (`simd.bits_of`).
+A kernel is a function of named numbers: addresses of arrays (in bytes), lengths and strides (in
+elements) are int64; a parameter annotated as float is a float32.
 
     @kernel
-    def copy(a):
-        out, x, count = a[0], a[1], a[2]
+    def scale(out, x, count, factor: float):
         ...
 
-Compiled with a C calling convention and cached on disk, a kernel costs a few nanoseconds to call.
+Called from outside it takes one argument, the address of its row: an int64 for each parameter, in
+order, a float as its bits (`simd.bits_of`). Compiled with a C calling convention and cached on
+disk, that costs a few nanoseconds.
 A program is a flat int64 array of records ``address, number of arguments, arguments...``; `run`
 executes it without the interpreter lock.
 """
@@ -18,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -35,29 +37,48 @@ from numba.core.sigutils import normalize_signature
 from ..config.interrupts import deferred
 from . import objects, simd
 
-_ROW = types.void(types.CPointer(types.int64))
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _COMPILER = f"numba {numba.__version__}"
 _C_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)  # calls release the interpreter lock
 
 
 class Kernel:
-    """A function of a row of int64, compiled when its address is first asked for.
+    """A function of named numbers, compiled when its address is first asked for.
 
     Args:
-        function: of the row.
+        function: of int64, and of float32 where a parameter is annotated as float.
         name: what programs list it as.
         made: whether a factory in this package made it, one kernel a name: the cache then knows
             it by its name. (A closure over a compiled helper would not be found there again.)
     """
 
-    def __init__(self, function: Callable[[Any], None], name: str, made: bool = False) -> None:
+    def __init__(self, function: Callable[..., None], name: str, made: bool = False) -> None:
         self.function = function
         self.name = name
         self.made = made
 
     def __repr__(self) -> str:
         return f"<kernel {self.name}>"
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Their names in the order of a row, and the type of each."""
+        found = inspect.signature(self.function).parameters.values()
+        return {p.name: _type_of(p.annotation) for p in found}
+
+    def row(self, *given: Any, **named: Any) -> tuple[Any, ...]:
+        """One argument for each parameter, in order.
+
+        Raises:
+            TypeError: there are too few, too many, or others.
+        """
+        rest = [*self.parameters][len(given) :]
+        if len(given) > len(self.parameters) or named.keys() != set(rest):
+            raise TypeError(
+                f"{self!r} takes ({', '.join(self.parameters)}), and was given "
+                f"({', '.join([*('_' for _ in given), *named])})."
+            )
+        return (*given, *(named[name] for name in rest))
 
     @functools.cached_property
     def address(self) -> int:
@@ -71,13 +92,13 @@ class Kernel:
     def _key(self) -> str:
         """The name of its file in the cache of object code."""
         identity = f"made {self.name}" if self.made else objects.identity(self.function)
-        digest = hashlib.sha256(identity.encode()).hexdigest()
+        digest = hashlib.sha256(f"{identity} {self.parameters}".encode()).hexdigest()
         return f"{self.name}-{digest[:24]}"
 
     def _compile(self) -> int:
         _say_once()
         # Kept: the code belongs to it.
-        self._library, symbol = _compiled(self.function, self._key)
+        self._library, symbol = _compiled(self.function, [*self.parameters.values()], self._key)
         declared = [f.name for f in self._library._final_module.functions if f.is_declaration]
         called = [name for name in declared if not name.startswith("llvm.")]
         code = self._library._get_compiled_object()
@@ -89,12 +110,23 @@ class Kernel:
         return _C_FUNCTION(self.address)
 
     def __call__(self, row: Any) -> None:
-        """Run once on a row: int64, contiguous."""
-        words = np.ascontiguousarray(row, np.int64)
+        """Run once on a row."""
+        words = np.array(self.row(*row), np.int64)
         if numba.config.DISABLE_JIT:
-            self.function(words)
+            self.interpret(words)
         else:
             self._entry(words.ctypes.data)
+
+    def interpret(self, words: Any) -> None:
+        """Run once on a row, as plain Python."""
+        kinds = self.parameters.values()
+        given = zip(words, kinds, strict=True)
+        self.function(*(simd.float_of(w) if kind is types.float32 else w for w, kind in given))
+
+
+def _type_of(annotation: Any) -> types.Type:
+    """What a parameter with this annotation is, which may be a name."""
+    return types.float32 if annotation in (float, "float") else types.int64
 
 
 class _Compiler(_CFuncCompiler):
@@ -107,12 +139,12 @@ class _Compiler(_CFuncCompiler):
 
 
 @global_compiler_lock
-def _compiled(function: Callable[[Any], None], key: str) -> tuple[Any, str]:
-    """A function of a row as a library of Numba's code generator, and the symbol to call.
+def _compiled(function: Callable[..., None], kinds: list[types.Type], key: str) -> tuple[Any, str]:
+    """A function as a library of Numba's code generator, and the symbol to call with a row.
 
     Kernels raise nothing, so the symbol is a plain C function that needs nothing of Numba's.
     """
-    arguments, result = normalize_signature(_ROW)
+    arguments, result = normalize_signature(types.void(*kinds))
     options = dict(_OPTIONS, nopython=True)
     inner = _Compiler(function, cpu_target, options, {}, Pipeline).compile(arguments, result)
     context = cpu_target.target_context
@@ -120,17 +152,24 @@ def _compiled(function: Callable[[Any], None], key: str) -> tuple[Any, str]:
     library.enable_object_caching()
     library.add_linking_library(inner.library)
     module = library.create_ir_module(key)
-    words = context.get_value_type(arguments[0])
+    words = simd._I64.as_pointer()
     outer = ir.Function(module, ir.FunctionType(ir.VoidType(), [words]), f"gradtape.{key}")
     convention = context.call_conv
     body = convention.get_function_type(result, arguments)
     body = ir.Function(module, body, inner.fndesc.llvm_func_name)
     builder = ir.IRBuilder(outer.append_basic_block())
-    convention.call_function(builder, body, result, arguments, outer.args)
+    given = [_argument(builder, outer.args[0], i, kind) for i, kind in enumerate(kinds)]
+    convention.call_function(builder, body, result, arguments, given)
     builder.ret_void()
     library.add_ir_module(module)
     library.finalize()
     return library, outer.name
+
+
+def _argument(b: Any, row: Any, place: int, kind: types.Type) -> Any:
+    """A word of a row as what the function takes."""
+    word = b.load(b.gep(row, [ir.Constant(simd._I64, place)]))
+    return b.bitcast(b.trunc(word, simd._I32), simd._F32) if kind is types.float32 else word
 
 
 @functools.cache
@@ -140,8 +179,8 @@ def _say_once() -> None:
         print("gradtape: compiling kernels for this machine, once", file=sys.stderr)
 
 
-def kernel(function: Callable[[Any], None]) -> Kernel:
-    """Make a function of a row of int64 a kernel."""
+def kernel(function: Callable[..., None]) -> Kernel:
+    """Make a function of named numbers a kernel."""
     return Kernel(function, function.__name__)
 
 
@@ -157,7 +196,7 @@ _interpretable: list[Kernel] = []
 
 def _interpreted(made: Kernel) -> int:
     _interpretable.append(made)
-    return len(_interpretable) - 1
+    return len(_interpretable)
 
 
 def _call(b: Any, address: Any, row: Any) -> None:
@@ -168,7 +207,7 @@ def _call(b: Any, address: Any, row: Any) -> None:
 
 def _call_twin(number: int, row: int) -> None:
     count = int(_words(row - 8, 1)[0])
-    _interpretable[number].function(_words(row, count))
+    _interpretable[number - 1].interpret(_words(row, count))
 
 
 def _words(address: int, count: int) -> np.ndarray:
@@ -216,7 +255,7 @@ call_plain = simd.plain(types.void, (types.int64,), _call_plain, lambda address:
 
 
 @inlined
-def execute(program, start, stop):  # type: ignore[no-untyped-def]
+def execute(program: int, start: int, stop: int) -> None:
     """Run the records of the int64 array at address `program` from word `start` up to `stop`."""
     at = start
     while at < stop:
@@ -225,8 +264,8 @@ def execute(program, start, stop):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _run(a):  # type: ignore[no-untyped-def]
-    execute(a[0], 0, a[1])
+def _run(program: int, count: int) -> None:
+    execute(program, 0, count)
 
 
 def run(program: np.ndarray) -> None:

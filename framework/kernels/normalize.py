@@ -12,7 +12,6 @@ from .simd import (
     SHARD,
     add,
     broadcast,
-    float_of,
     fma,
     lanes_below,
     load,
@@ -27,13 +26,11 @@ from .simd import (
 
 
 @kernel
-def moments(a):  # type: ignore[no-untyped-def]
+def moments(out, x, outer, channels, inner, count):
     """Mean and sum of squared deviations of each channel of a shard.
 
-    Row: out (2, channels), x (outer, channels, inner, SHARD), outer, channels, inner, count (of
-    samples).
+    out is (2, channels), x (outer, channels, inner, SHARD); `count` samples count.
     """
-    out, x, outer, channels, inner, count = a[0], a[1], a[2], a[3], a[4], a[5]
     one, other = lanes_below(count), lanes_below(count - LANES)
     for c in range(channels):
         low, high = broadcast(0.0), broadcast(0.0)
@@ -56,14 +53,14 @@ def moments(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def combine_moments(a):  # type: ignore[no-untyped-def]
+def combine_moments(
+    out, stats, shards, channels, pixels, batch, moving_mean, moving_variance,
+    momentum: float, epsilon: float,
+):  # fmt: skip
     """Moments of the batch from those of the shards; the moving ones follow.
 
-    Row: out (2, channels): mean and 1 / sqrt(variance + epsilon), stats (shards, 2, channels),
-    shards, channels, pixels, batch, moving mean, moving variance, bits of momentum, of epsilon.
+    out is (2, channels): mean and 1 / sqrt(variance + epsilon); stats are (shards, 2, channels).
     """
-    out, stats, shards, channels, pixels, batch = a[0], a[1], a[2], a[3], a[4], a[5]
-    moving_mean, moving_variance, momentum, epsilon = a[6], a[7], float_of(a[8]), float_of(a[9])
     for c in range(channels):
         seen, mean, squares = 0.0, 0.0, 0.0
         for s in range(shards):
@@ -83,24 +80,19 @@ def combine_moments(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def inference_moments(a):  # type: ignore[no-untyped-def]
-    """What `normalize` takes, from moving moments. Row: out (2, channels), mean, variance,
-    channels, bits of epsilon."""
-    out, mean, variance, channels, epsilon = a[0], a[1], a[2], a[3], float_of(a[4])
+def inference_moments(out, mean, variance, channels, epsilon: float):
+    """What `normalize` takes, (2, channels), from moving moments."""
     for c in range(channels):
         store_scalar(out, c, load_scalar(mean, c))
         store_scalar(out, channels + c, 1.0 / root(load_scalar(variance, c) + epsilon))
 
 
 @kernel
-def normalize(a):  # type: ignore[no-untyped-def]
+def normalize(out, x, moments, gamma, beta, outer, channels, inner, scratch):
     """out = gamma (x - mean) inverse + beta.
 
-    Row: out, x, moments (2, channels), gamma or 0, beta or 0, outer, channels, inner, coefficients
-    (2, channels; scratch).
+    moments are (2, channels), as is the scratch for coefficients; gamma and beta may be 0: none.
     """
-    out, x, moments, gamma, beta = a[0], a[1], a[2], a[3], a[4]
-    outer, channels, inner, scratch = a[5], a[6], a[7], a[8]
     for c in range(channels):
         factor = load_scalar(moments, channels + c)
         if gamma != 0:
@@ -120,14 +112,11 @@ def normalize(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gradient_sums(a):  # type: ignore[no-untyped-def]
+def gradient_sums(out, g, x, moments, outer, channels, inner, beta, gamma):
     """Sums over a shard: of g, and of g times the normalised x (for beta and gamma).
 
-    Row: out (2, channels), g, x, moments, outer, channels, inner, slot of beta or 0, of gamma or 0
-    (both are added to).
+    out is (2, channels); the slots of beta and gamma (or 0: none) are added to.
     """
-    out, g, x, moments, outer, channels, inner = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    beta, gamma = a[7], a[8]
     for c in range(channels):
         mean, inverse = load_scalar(moments, c), load_scalar(moments, channels + c)
         wide = broadcast(mean)
@@ -149,9 +138,8 @@ def gradient_sums(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def combine_sums(a):  # type: ignore[no-untyped-def]
-    """out[i] = sum over shards of sums[shard, i]. Row: out, sums (shards, size), shards, size."""
-    out, sums, shards, size = a[0], a[1], a[2], a[3]
+def combine_sums(out, sums, shards, size):
+    """out[i] = sum over shards of sums[shard, i]."""
     for i in range(size):
         value = 0.0
         for s in range(shards):
@@ -160,14 +148,14 @@ def combine_sums(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def normalize_back(a):  # type: ignore[no-untyped-def]
+def normalize_back(
+    out, g, x, moments, gamma, sums, outer, channels, inner, elements, count, scratch
+):
     """The gradient of `normalize` for x, through the moments of the batch if there are sums.
 
-    Row: out, g, x, moments, gamma or 0, sums (2, channels) or 0, outer, channels, inner, elements
-    of a channel in the batch, count (of samples), coefficients (3, channels; scratch).
+    gamma and sums (2, channels) may be 0: none. A channel has so many `elements` in the batch,
+    `count` samples count, and the scratch for coefficients is (3, channels).
     """
-    out, g, x, moments, gamma, sums = a[0], a[1], a[2], a[3], a[4], a[5]
-    outer, channels, inner, elements, count, scratch = a[6], a[7], a[8], a[9], a[10], a[11]
     one, other = lanes_below(count), lanes_below(count - LANES)
     for c in range(channels):
         mean, inverse = load_scalar(moments, c), load_scalar(moments, channels + c)

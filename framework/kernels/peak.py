@@ -14,12 +14,11 @@ DEPTH = 64
 
 
 @kernel
-def multiply_adds(a):  # type: ignore[no-untyped-def]
+def multiply_adds(out, w, x, repetitions):
     """Matrix products small enough for the first-level cache, again and again.
 
-    Row: out (TILE_ROWS, SHARD), w (DEPTH, TILE_ROWS), x (DEPTH, SHARD), repetitions.
+    out is (TILE_ROWS, SHARD), w (DEPTH, TILE_ROWS), x (DEPTH, SHARD).
     """
-    out, w, x, repetitions = a[0], a[1], a[2], a[3]
     tile = tile_zero(TILE_ROWS)
     for _ in range(repetitions):
         for k in range(DEPTH):

@@ -11,7 +11,6 @@ from .simd import (
     SHARD,
     add,
     broadcast,
-    float_of,
     fma,
     greater,
     load,
@@ -27,27 +26,23 @@ from .simd import (
 
 
 @inlined
-def _penalty(v, l1, l2):  # type: ignore[no-untyped-def]
+def _penalty(v, l1, l2):
     zero = broadcast(0.0)
     size = select(greater(zero, v), sub(zero, v), v)
     return mul(fma(l2, size, l1), size)
 
 
 @inlined
-def _slope(v, l1, l2):  # type: ignore[no-untyped-def]
+def _slope(v, l1, l2):
     zero = broadcast(0.0)
     sign = select(greater(v, zero), l1, select(greater(zero, v), sub(zero, l1), zero))
     return fma(add(l2, l2), v, sign)
 
 
 @kernel
-def of_weights(a):  # type: ignore[no-untyped-def]
-    """sum = the penalties of w, and gradient += theirs. Any number of elements.
-
-    Row: sum (1,), gradient or 0, w, count, bits of l1, bits of l2.
-    """
-    out, gradient, w, count = a[0], a[1], a[2], a[3]
-    l1, l2 = broadcast(float_of(a[4])), broadcast(float_of(a[5]))
+def of_weights(out, gradient, w, count, l1: float, l2: float):
+    """out = the sum of the penalties of w, and gradient (or 0: none) += theirs, any number."""
+    l1, l2 = broadcast(l1), broadcast(l2)
     whole = broadcast(0.0)
     for i in range(0, count, LANES):
         v = load_first(w, i, count - i)
@@ -59,14 +54,9 @@ def of_weights(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def of_activities(a):  # type: ignore[no-untyped-def]
-    """sums = the penalties of x of each image, times its weight, and the gradient for x.
-
-    Row: sums (SHARD,), gradient (features, SHARD) or 0, x, weights (SHARD,), features, bits of l1,
-    bits of l2.
-    """
-    out, gradient, x, weights, features = a[0], a[1], a[2], a[3], a[4]
-    l1, l2 = broadcast(float_of(a[5])), broadcast(float_of(a[6]))
+def of_activities(out, gradient, x, weights, features, l1: float, l2: float):
+    """out = the penalties of x of each image, times its weight, and the gradient for x (or 0)."""
+    l1, l2 = broadcast(l1), broadcast(l2)
     zero = broadcast(0.0)
     for i in range(0, SHARD, LANES):
         weight, whole = load(weights, i), zero
@@ -79,9 +69,8 @@ def of_activities(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def accumulate(a):  # type: ignore[no-untyped-def]
-    """out += x, any number of elements. Row: out, x, count."""
-    out, x, count = a[0], a[1], a[2]
+def accumulate(out, x, count):
+    """out += x, any number of elements."""
     for i in range(0, count, LANES):
         store_first(
             out, i, count - i, add(load_first(out, i, count - i), load_first(x, i, count - i))

@@ -12,7 +12,6 @@ from .simd import (
     SHARD,
     add,
     broadcast,
-    float_of,
     fma,
     greater,
     load,
@@ -30,59 +29,52 @@ from .vector_math import tanh as _tanh
 
 
 @kernel
-def tanh(a):  # type: ignore[no-untyped-def]
-    """out = tanh(x). Row: out, x, count."""
-    out, x, count = a[0], a[1], a[2]
+def tanh(out, x, count):
+    """out = tanh(x)."""
     for i in range(0, count, LANES):
         store(out, i, _tanh(load(x, i)))
 
 
 @kernel
-def tanh_back(a):  # type: ignore[no-untyped-def]
-    """out = g (1 - y^2). Row: out, g, y, count."""
-    out, g, y, count = a[0], a[1], a[2], a[3]
+def tanh_back(out, g, y, count):
+    """out = g (1 - y^2)."""
     for i in range(0, count, LANES):
         v = load(y, i)
         store(out, i, mul(load(g, i), fma(v, sub(broadcast(0.0), v), broadcast(1.0))))
 
 
 @kernel
-def sigmoid(a):  # type: ignore[no-untyped-def]
-    """out = 1 / (1 + exp(-x)). Row: out, x, count."""
-    out, x, count = a[0], a[1], a[2]
+def sigmoid(out, x, count):
+    """out = 1 / (1 + exp(-x))."""
     for i in range(0, count, LANES):
         store(out, i, _sigmoid(load(x, i)))
 
 
 @kernel
-def sigmoid_back(a):  # type: ignore[no-untyped-def]
-    """out = g y (1 - y). Row: out, g, y, count."""
-    out, g, y, count = a[0], a[1], a[2], a[3]
+def sigmoid_back(out, g, y, count):
+    """out = g y (1 - y)."""
     for i in range(0, count, LANES):
         v = load(y, i)
         store(out, i, mul(load(g, i), mul(v, sub(broadcast(1.0), v))))
 
 
 @kernel
-def relu(a):  # type: ignore[no-untyped-def]
-    """out = max(x, 0). Row: out, x, count."""
-    out, x, count = a[0], a[1], a[2]
+def relu(out, x, count):
+    """out = max(x, 0)."""
     for i in range(0, count, LANES):
         store(out, i, maximum(load(x, i), broadcast(0.0)))
 
 
 @kernel
-def relu_back(a):  # type: ignore[no-untyped-def]
-    """out = g where y > 0, else 0. Row: out, g, y, count."""
-    out, g, y, count = a[0], a[1], a[2], a[3]
+def relu_back(out, g, y, count):
+    """out = g where y > 0, else 0."""
     for i in range(0, count, LANES):
         store(out, i, select(greater(load(y, i), broadcast(0.0)), load(g, i), broadcast(0.0)))
 
 
 @kernel
-def add_bias(a):  # type: ignore[no-untyped-def]
-    """out[p, c] = x[p, c] + bias[c] for all images. Row: out, x, bias, pixels, channels."""
-    out, x, bias, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+def add_bias(out, x, bias, pixels, channels):
+    """out[p, c] = x[p, c] + bias[c] for all images."""
     for p in range(pixels):
         for c in range(channels):
             wide = broadcast(load_scalar(bias, c))
@@ -92,9 +84,8 @@ def add_bias(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def spread(a):  # type: ignore[no-untyped-def]
-    """The same numbers in every lane. Row: out, x, count (of numbers)."""
-    out, x, count = a[0], a[1], a[2]
+def spread(out, x, count):
+    """So many numbers, each in all its lanes."""
     for i in range(count):
         wide = broadcast(load_scalar(x, i))
         for lane in range(i * SHARD, (i + 1) * SHARD, LANES):
@@ -102,9 +93,8 @@ def spread(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale_channels(a):  # type: ignore[no-untyped-def]
-    """out[p, c] = x[p, c] gain[c] for all images. Row: out, x, gain, pixels, channels."""
-    out, x, gain, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+def scale_channels(out, x, gain, pixels, channels):
+    """out[p, c] = x[p, c] gain[c] for all images."""
     for p in range(pixels):
         for c in range(channels):
             wide = broadcast(load_scalar(gain, c))
@@ -114,9 +104,8 @@ def scale_channels(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale_channels_gradient(a):  # type: ignore[no-untyped-def]
-    """out[c] += sum of g[p, c] x[p, c] over pixels and images. Row: out, g, x, pixels, channels."""
-    out, g, x, pixels, channels = a[0], a[1], a[2], a[3], a[4]
+def scale_channels_gradient(out, g, x, pixels, channels):
+    """out[c] += sum of g[p, c] x[p, c] over pixels and images."""
     for c in range(channels):
         whole = broadcast(0.0)
         for p in range(pixels):
@@ -127,36 +116,29 @@ def scale_channels_gradient(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def add_arrays(a):  # type: ignore[no-untyped-def]
-    """out = x + y. Row: out, x, y, count."""
-    out, x, y, count = a[0], a[1], a[2], a[3]
+def add_arrays(out, x, y, count):
+    """out = x + y."""
     for i in range(0, count, LANES):
         store(out, i, add(load(x, i), load(y, i)))
 
 
 @kernel
-def multiply_add(a):  # type: ignore[no-untyped-def]
-    """out = x + factor y. Row: out, x, y, count, bits of factor."""
-    out, x, y, count, factor = a[0], a[1], a[2], a[3], float_of(a[4])
+def multiply_add(out, x, y, count, factor: float):
+    """out = x + factor y."""
     for i in range(0, count, LANES):
         store(out, i, fma(broadcast(factor), load(y, i), load(x, i)))
 
 
 @kernel
-def masked_scale(a):  # type: ignore[no-untyped-def]
-    """out = factor x y, with y of zeros and ones. Row: out, x, y, count, bits of factor."""
-    out, x, y, count, factor = a[0], a[1], a[2], a[3], float_of(a[4])
+def masked_scale(out, x, y, count, factor: float):
+    """out = factor x y, with y of zeros and ones."""
     for i in range(0, count, LANES):
         store(out, i, mul(mul(broadcast(factor), load(x, i)), load(y, i)))
 
 
 @kernel
-def copy_channels(a):  # type: ignore[no-untyped-def]
-    """out[p, :count] = x[p, :count], from and to places among more channels.
-
-    Row: out, x, pixels, count, channels of out, channels of x.
-    """
-    out, x, pixels, count, out_channels, x_channels = a[0], a[1], a[2], a[3], a[4], a[5]
+def copy_channels(out, x, pixels, count, out_channels, x_channels):
+    """out[p, :count] = x[p, :count], from and to places among more channels."""
     for p in range(pixels):
         to, at = p * out_channels * SHARD, p * x_channels * SHARD
         for i in range(0, count * SHARD, LANES):
@@ -164,17 +146,15 @@ def copy_channels(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale(a):  # type: ignore[no-untyped-def]
-    """out = factor x. Row: out, x, count, bits of factor."""
-    out, x, count, factor = a[0], a[1], a[2], float_of(a[3])
+def scale(out, x, count, factor: float):
+    """out = factor x."""
     for i in range(0, count, LANES):
         store(out, i, mul(load(x, i), broadcast(factor)))
 
 
 @kernel
-def fill(a):  # type: ignore[no-untyped-def]
-    """out = value, any number of elements. Row: out, count, bits of value."""
-    out, count, value = a[0], a[1], float_of(a[2])
+def fill(out, count, value: float):
+    """out = value, any number of elements."""
     whole = count - count % LANES
     for i in range(0, whole, LANES):
         store(out, i, broadcast(value))
@@ -183,8 +163,7 @@ def fill(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def copy(a):  # type: ignore[no-untyped-def]
-    """out = x, a whole number of vectors. Row: out, x, count."""
-    out, x, count = a[0], a[1], a[2]
+def copy(out, x, count):
+    """out = x, a whole number of vectors."""
     for i in range(0, count, LANES):
         store(out, i, load(x, i))

@@ -31,39 +31,29 @@ from .tiles import (
     tile_zero,
 )
 
-#: The arguments of `correlate` and `correlate_back`, in order.
-CORRELATE = (
-    "out", "x", "w", "bias",  # addresses; bias 0: none
-    "blocks",  # tiles over the output channels, each of `rows`
-    "height", "width", "x_pixel",  # of x: pixels, and elements from one pixel to the next
-    "channels",  # those of a pixel to sum over
-    "out_height", "out_width",  # pixels to compute
-    "step_h", "step_w",  # pixels of x from one output to the next
-    "top", "left",  # where the first tap of the first output lies in x (negative: outside)
-    "taps_h", "taps_w", "apart_h", "apart_w",  # taps, and pixels of x between them
-    "w_tap_h", "w_tap_w", "w_pitch",  # elements between taps, and between rows of the matrix
-    "out_row", "out_pixel",  # elements from one output to the next
-    "merged",  # whether a row of taps is one run, in x and in the weights
-    "adds",  # whether the sum begins with what is in out (and not with the bias)
-    "relu",
-)  # fmt: skip
-
 
 def _correlate(rows: int, back: bool) -> Kernel:
     # The matrix of a tap is (c, f): a run goes down its rows and the tile lies along one; `back`,
     # a run goes along a row and the tile lies across.
     @kernel
-    def correlate(a):  # type: ignore[no-untyped-def]
-        out, x, w, bias, blocks = a[0], a[1], a[2], a[3], a[4]
-        height, width, x_pixel, channels = a[5], a[6], a[7], a[8]
-        out_height, out_width = a[9], a[10]
-        step_h, step_w, top, left = a[11], a[12], a[13], a[14]
-        taps_h, taps_w, apart_h, apart_w = a[15], a[16], a[17], a[18]
-        w_tap_h, w_tap_w, pitch = a[19], a[20], a[21]
-        out_row, out_pixel, merged, adds, relu = a[22], a[23], a[24], a[25], a[26]
+    def correlate(
+        out, x, w, bias,  # addresses; bias 0: none
+        blocks,  # tiles over the output channels, each of `rows`
+        height, width, x_pixel,  # of x: pixels, and elements from one pixel to the next
+        channels,  # those of a pixel to sum over
+        out_height, out_width,  # pixels to compute
+        step_h, step_w,  # pixels of x from one output to the next
+        top, left,  # where the first tap of the first output lies in x (negative: outside)
+        taps_h, taps_w, apart_h, apart_w,  # taps, and pixels of x between them
+        w_tap_h, w_tap_w, w_pitch,  # elements between taps, and between rows of the matrix
+        out_row, out_pixel,  # elements from one output to the next
+        merged,  # whether a row of taps is one run, in x and in the weights
+        adds,  # whether the sum begins with what is in out (and not with the bias)
+        relu,
+    ):  # fmt: skip
         for oh in range(out_height):
             for block in range(blocks):
-                across = block * rows * (pitch if back else 1)
+                across = block * rows * (w_pitch if back else 1)
                 for ow in range(out_width):
                     to = oh * out_row + ow * out_pixel + block * rows * SHARD
                     if adds != 0:
@@ -90,9 +80,9 @@ def _correlate(rows: int, back: bool) -> Kernel:
                             wi = across + kh * w_tap_h + kw * w_tap_w
                             for i in range(run):
                                 if back:
-                                    tile = tile_fma(tile, w, wi + i, pitch, x, xi + i * SHARD)
+                                    tile = tile_fma(tile, w, wi + i, w_pitch, x, xi + i * SHARD)
                                 else:
-                                    tile = tile_fma(tile, w, wi + i * pitch, 1, x, xi + i * SHARD)
+                                    tile = tile_fma(tile, w, wi + i * w_pitch, 1, x, xi + i * SHARD)
                     if relu != 0:
                         tile = tile_relu(tile)
                     tile_store(tile, out, to, SHARD)
@@ -113,22 +103,8 @@ def correlate_back(rows: int) -> Kernel:
     return _correlate(rows, back=True)
 
 
-#: The arguments of `kernel_gradient`, in order.
-KERNEL_GRADIENT = (
-    "out", "x", "g",  # addresses; out (taps_h, taps_w, channels, filters) is added to
-    "row", "blocks",  # the first row of a tap's matrix (c, f), and how many tiles of `rows`
-    "height", "width",  # of x
-    "x_pixel", "g_pixel",  # channels from one pixel of x, or of g, to the next
-    "filters",  # those of a pixel of g that this is for; rows of out are `g_pixel` apart
-    "first_row", "rows_below",  # the rows of g to sum over: from, below
-    "out_width",  # of g
-    "step_h", "step_w", "top", "left", "taps_h", "taps_w", "apart_h", "apart_w",
-    "matrix",  # rows of a tap's matrix, from one tap to the next
-)  # fmt: skip
-
-
 @inlined
-def _range_inside(start, step, length, count):  # type: ignore[no-untyped-def]
+def _range_inside(start, step, length, count):
     """Which i in 0..count-1 have 0 <= start + i step < length: first, below."""
     first = (-start + step - 1) // step if start < 0 else 0
     below = (length - 1 - start) // step + 1 if start < length else 0
@@ -145,12 +121,17 @@ def kernel_gradient(rows: int) -> Kernel:
     """
 
     @kernel
-    def kernel_gradient(a):  # type: ignore[no-untyped-def]
-        out, x, g, row, blocks = a[0], a[1], a[2], a[3], a[4]
-        height, width, x_pixel, g_pixel, filters = a[5], a[6], a[7], a[8], a[9]
-        first_row, rows_below, out_width = a[10], a[11], a[12]
-        step_h, step_w, top, left = a[13], a[14], a[15], a[16]
-        taps_h, taps_w, apart_h, apart_w, matrix = a[17], a[18], a[19], a[20], a[21]
+    def kernel_gradient(
+        out, x, g,  # addresses; out (taps_h, taps_w, channels, filters) is added to
+        row, blocks,  # the first row of a tap's matrix (c, f), and how many tiles of `rows`
+        height, width,  # of x
+        x_pixel, g_pixel,  # channels from one pixel of x, or of g, to the next
+        filters,  # those of a pixel of g that this is for; rows of out are `g_pixel` apart
+        first_row, rows_below,  # the rows of g to sum over: from, below
+        out_width,  # of g
+        step_h, step_w, top, left, taps_h, taps_w, apart_h, apart_w,
+        matrix,  # rows of a tap's matrix, from one tap to the next
+    ):  # fmt: skip
         for kh in range(taps_h):
             h0 = top + kh * apart_h
             oh0, oh1 = _range_inside(h0, step_h, height, rows_below)
@@ -181,14 +162,12 @@ def kernel_gradient(rows: int) -> Kernel:
 def dense_gradient(rows: int) -> Kernel:
     """The gradient for a matrix: ``out[i, o] += sum over images x[i, n] g[n, o]``.
 
-    Row: out (inputs, outputs), x (inputs, SHARD), g (SHARD, pitch), blocks of `rows` inputs,
-    outputs, pitch. Here the lanes run along o; `g` is transposed (`transpose_shard`), its rows
-    padded to whole tiles.
+    out is (inputs, outputs), x (inputs, SHARD), g (SHARD, pitch); a block are `rows` inputs. Here
+    the lanes run along o; `g` is transposed (`transpose_shard`), its rows padded to whole tiles.
     """
 
     @kernel
-    def dense_gradient(a):  # type: ignore[no-untyped-def]
-        out, x, g, blocks, outputs, pitch = a[0], a[1], a[2], a[3], a[4], a[5]
+    def dense_gradient(out, x, g, blocks, outputs, pitch):
         for block in range(blocks):
             i = block * rows
             for o in range(0, outputs, 2 * LANES):
@@ -209,12 +188,8 @@ def dense_gradient(rows: int) -> Kernel:
 
 
 @kernel
-def transpose_shard(a):  # type: ignore[no-untyped-def]
-    """Each pixel (count, SHARD) to (SHARD, pitch), zeros from count on.
-
-    Row: out, x, count, pitch, pixels.
-    """
-    out, x, count, pitch, pixels = a[0], a[1], a[2], a[3], a[4]
+def transpose_shard(out, x, count, pitch, pixels):
+    """Each pixel (count, SHARD) to (SHARD, pitch), zeros from count on."""
     whole = count - count % LANES
     for p in range(pixels):
         at, to = p * count * SHARD, p * SHARD * pitch
@@ -229,9 +204,8 @@ def transpose_shard(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def bias_gradient(a):  # type: ignore[no-untyped-def]
-    """``out[f] += sum of g[pixel, f]`` over pixels and images. Row: out, g, pixels, filters."""
-    out, g, pixels, filters = a[0], a[1], a[2], a[3]
+def bias_gradient(out, g, pixels, filters):
+    """``out[f] += sum of g[pixel, f]`` over pixels and images."""
     for f in range(filters):
         low, high = broadcast(0.0), broadcast(0.0)
         for p in range(pixels):
@@ -241,12 +215,8 @@ def bias_gradient(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transpose_taps(a):  # type: ignore[no-untyped-def]
-    """Each tap's matrix (rows, columns) transposed, the taps in reverse order if `flip`.
-
-    Row: out, w, taps, rows, columns, flip.
-    """
-    out, w, taps, rows, columns, flip = a[0], a[1], a[2], a[3], a[4], a[5]
+def transpose_taps(out, w, taps, rows, columns, flip):
+    """Each tap's matrix (rows, columns) transposed, the taps in reverse order if `flip`."""
     whole_r, whole_c = rows - rows % LANES, columns - columns % LANES
     for t in range(taps):
         to = (taps - 1 - t if flip != 0 else t) * rows * columns

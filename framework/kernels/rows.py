@@ -27,9 +27,8 @@ from .vector_math import exp, log, sigmoid
 
 
 @kernel
-def softmax(a):  # type: ignore[no-untyped-def]
-    """exp(x) / sum(exp(x)). Row: out, x, outer, length, inner."""
-    out, x, outer, length, inner = a[0], a[1], a[2], a[3], a[4]
+def softmax(out, x, outer, length, inner):
+    """exp(x) / sum(exp(x))."""
     step = inner * SHARD
     for o in range(outer):
         for i in range(0, step, LANES):
@@ -49,9 +48,8 @@ def softmax(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def softmax_back(a):  # type: ignore[no-untyped-def]
-    """out = y (g - sum(g y)). Row: out, g, y, outer, length, inner."""
-    out, g, y, outer, length, inner = a[0], a[1], a[2], a[3], a[4], a[5]
+def softmax_back(out, g, y, outer, length, inner):
+    """out = y (g - sum(g y))."""
     step = inner * SHARD
     for o in range(outer):
         for i in range(0, step, LANES):
@@ -66,9 +64,8 @@ def softmax_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_softmax(a):  # type: ignore[no-untyped-def]
-    """x - log(sum(exp(x))). Row: out, x, outer, length, inner."""
-    out, x, outer, length, inner = a[0], a[1], a[2], a[3], a[4]
+def log_softmax(out, x, outer, length, inner):
+    """x - log(sum(exp(x)))."""
     step = inner * SHARD
     for o in range(outer):
         for i in range(0, step, LANES):
@@ -86,9 +83,8 @@ def log_softmax(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_softmax_back(a):  # type: ignore[no-untyped-def]
-    """out = g - exp(y) sum(g). Row: out, g, y, outer, length, inner."""
-    out, g, y, outer, length, inner = a[0], a[1], a[2], a[3], a[4], a[5]
+def log_softmax_back(out, g, y, outer, length, inner):
+    """out = g - exp(y) sum(g)."""
     step = inner * SHARD
     for o in range(outer):
         for i in range(0, step, LANES):
@@ -102,13 +98,12 @@ def log_softmax_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sparsemax(a):  # type: ignore[no-untyped-def]
-    """The nearest point of the simplex. Row: out, x, outer, length, inner.
+def sparsemax(out, x, outer, length, inner):
+    """The nearest point of the simplex.
 
     What lies above a bound is shifted to sum to 1, which moves the bound up, until nothing more
     falls below it (Michelot, 1986).
     """
-    out, x, outer, length, inner = a[0], a[1], a[2], a[3], a[4]
     step = inner * SHARD
     zero, one = broadcast(0.0), broadcast(1.0)
     for o in range(outer):
@@ -138,12 +133,8 @@ def sparsemax(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sparsemax_back(a):  # type: ignore[no-untyped-def]
-    """out = g minus its mean over the support, there; 0 elsewhere.
-
-    Row: out, g, y, outer, length, inner.
-    """
-    out, g, y, outer, length, inner = a[0], a[1], a[2], a[3], a[4], a[5]
+def sparsemax_back(out, g, y, outer, length, inner):
+    """out = g minus its mean over the support, there; 0 elsewhere."""
     step = inner * SHARD
     zero, one = broadcast(0.0), broadcast(1.0)
     for o in range(outer):
@@ -163,12 +154,8 @@ def sparsemax_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def glu(a):  # type: ignore[no-untyped-def]
-    """First half times the sigmoid of the second.
-
-    Row: out (length / 2 along the axis), x, outer, length, inner.
-    """
-    out, x, outer, length, inner = a[0], a[1], a[2], a[3], a[4]
+def glu(out, x, outer, length, inner):
+    """First half times the sigmoid of the second: out has half the length."""
     half = length // 2 * inner * SHARD
     for o in range(outer):
         for i in range(0, half, LANES):
@@ -177,9 +164,8 @@ def glu(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def glu_back(a):  # type: ignore[no-untyped-def]
-    """The gradient of `glu` for x. Row: out, g, x, outer, length, inner."""
-    out, g, x, outer, length, inner = a[0], a[1], a[2], a[3], a[4], a[5]
+def glu_back(out, g, x, outer, length, inner):
+    """The gradient of `glu` for x."""
     half = length // 2 * inner * SHARD
     for o in range(outer):
         for i in range(0, half, LANES):

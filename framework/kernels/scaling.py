@@ -8,7 +8,6 @@ from .simd import (
     SHARD,
     add,
     broadcast,
-    float_of,
     load,
     load_scalar,
     mul,
@@ -20,14 +19,11 @@ from .simd import (
 
 
 @kernel
-def affine(a):  # type: ignore[no-untyped-def]
+def affine(out, x, minus, times, plus, n0, n1, n2, n3, s0, s1, s2, s3):
     """``out[i] = (x[i] - minus[k]) times[k] + plus[k]``, k running over some of four axes.
 
-    Row: out, x, minus, times, plus, then four lengths, and for each axis the step of k.
+    The axes have lengths n, and k has steps s.
     """
-    out, x, minus, times, plus = a[0], a[1], a[2], a[3], a[4]
-    n0, n1, n2, n3 = a[5], a[6], a[7], a[8]
-    s0, s1, s2, s3 = a[9], a[10], a[11], a[12]
     at = 0
     for i0 in range(n0):
         for i1 in range(n1):
@@ -44,13 +40,11 @@ def affine(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def coefficients(a):  # type: ignore[no-untyped-def]
+def coefficients(out, mean, variance, count, invert, least: float):
     """What normalises by moments, or (invert) undoes that, as `affine` takes it.
 
-    Row: out (minus, times, plus, each count long), mean, variance, count, invert, bits of the
-    smallest deviation.
+    out is minus, times and plus, each `count` long; `least` is the smallest deviation.
     """
-    out, mean, variance, count, invert, least = a[0], a[1], a[2], a[3], a[4], float_of(a[5])
     for i in range(count):
         deviation = max(root(load_scalar(variance, i)), least)
         m = load_scalar(mean, i)
@@ -65,11 +59,8 @@ def coefficients(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def affine_back(a):  # type: ignore[no-untyped-def]
-    """``out[i] = g[i] times[k]``. Row: out, g, times, four lengths and steps as for `affine`."""
-    out, g, times = a[0], a[1], a[2]
-    n0, n1, n2, n3 = a[3], a[4], a[5], a[6]
-    s0, s1, s2, s3 = a[7], a[8], a[9], a[10]
+def affine_back(out, g, times, n0, n1, n2, n3, s0, s1, s2, s3):
+    """``out[i] = g[i] times[k]``."""
     at = 0
     for i0 in range(n0):
         for i1 in range(n1):

@@ -13,10 +13,7 @@ from .simd import SHARD, load_byte, load_scalar, store_scalar
 def _gather(name: str, single_bytes: bool) -> Kernel:
     # A closure over a flag, not over the operation: Numba's cache knows a flag again.
     @kernel
-    def gather(a):  # type: ignore[no-untyped-def]
-        out, x, count, height, width, channels, top, left, pitch = (
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]
-        )  # fmt: skip
+    def gather(out, x, count, height, width, channels, top, left, pitch):
         row = width * channels
         for h in range(height):
             to = ((h + top) * pitch + left) * channels * SHARD
@@ -31,17 +28,15 @@ def _gather(name: str, single_bytes: bool) -> Kernel:
 
 
 #: Samples (count, H, W, C) float32 into the pixels from (top, left) on of (.., pitch, C, SHARD).
-#: Row: out, x, count (of samples, at most SHARD), H, W, C, top, left, pitch. Borders, and lanes
-#: from count on, are not touched.
+#: count is SHARD at most. Borders, and lanes from count on, are not touched.
 gather = _gather("gather", single_bytes=False)
 #: As `gather`, from uint8.
 gather_bytes = _gather("gather_bytes", single_bytes=True)
 
 
 @kernel
-def scatter(a):  # type: ignore[no-untyped-def]
-    """A shard (size, SHARD) to samples (count, size). Row: out, x, count, size."""
-    out, x, count, size = a[0], a[1], a[2], a[3]
+def scatter(out, x, count, size):
+    """A shard (size, SHARD) to samples (count, size)."""
     for n in range(count):
         for i in range(size):
             store_scalar(out, n * size + i, load_scalar(x, i * SHARD + n))

@@ -429,7 +429,7 @@ shift_right = plain(  # keeps the sign
 )
 
 
-#: A float32 setting that came as an int64 argument (see `bits_of`).
+#: A float32 that came as a word of a row (see `bits_of`).
 float_of = plain(
     types.float32,
     (types.int64,),
@@ -439,5 +439,5 @@ float_of = plain(
 
 
 def bits_of(value: float) -> int:
-    """A float32 as the int64 argument that `float_of` reads."""
+    """A float32 as the word of a row that `float_of` reads."""
     return int(np.array([value], np.float32).view(np.int32)[0])

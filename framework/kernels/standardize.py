@@ -14,7 +14,6 @@ from .simd import (
     add,
     broadcast,
     div,
-    float_of,
     fma,
     greater,
     load,
@@ -36,7 +35,7 @@ DEVIATION, ROOT_MEAN_SQUARE, LENGTH = 0, 1, 2
 
 
 @inlined
-def _inverse(squares, count, epsilon, mode):  # type: ignore[no-untyped-def]
+def _inverse(squares, count, epsilon, mode):
     """What x is multiplied by, from the sum of squares."""
     one = broadcast(1.0)
     if mode == LENGTH:
@@ -45,44 +44,46 @@ def _inverse(squares, count, epsilon, mode):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def standardize(a):  # type: ignore[no-untyped-def]
+def standardize(
+    out, x, stats, gamma, beta, mode, epsilon: float,
+    kept0, kept1, kept2, kx0, kx1, kx2, ks0, ks1, ks2,  # lengths, and steps in x and of the scale
+    taken0, taken1, taken2, tx0, tx1, tx2, ts0, ts1, ts2,
+):  # fmt: skip
     """out = gamma (x - mean) inverse + beta, with mean and inverse of each sample.
 
-    Row: out, x, stats (kept, 2, SHARD), gamma or 0, beta or 0, mode, bits of epsilon; three lengths
-    of `kept`, then steps in x, in gamma; likewise of `taken`.
+    stats are (kept, 2, SHARD); gamma and beta may be 0: none.
     """
-    out, x, stats, gamma, beta, mode = a[0], a[1], a[2], a[3], a[4], a[5]
-    epsilon, zero = broadcast(float_of(a[6])), broadcast(0.0)
-    count = broadcast(a[16] * a[17] * a[18])
+    epsilon, zero = broadcast(epsilon), broadcast(0.0)
+    count = broadcast(taken0 * taken1 * taken2)
     number = 0
-    for k0 in range(a[7]):
-        for k1 in range(a[8]):
-            for k2 in range(a[9]):
-                first = k0 * a[10] + k1 * a[11] + k2 * a[12]
-                scale = k0 * a[13] + k1 * a[14] + k2 * a[15]
+    for k0 in range(kept0):
+        for k1 in range(kept1):
+            for k2 in range(kept2):
+                first = k0 * kx0 + k1 * kx1 + k2 * kx2
+                scale = k0 * ks0 + k1 * ks1 + k2 * ks2
                 for lane in range(0, SHARD, LANES):
                     mean, squares = zero, zero
                     if mode == DEVIATION:
-                        for t0 in range(a[16]):
-                            for t1 in range(a[17]):
-                                for t2 in range(a[18]):
-                                    at = first + t0 * a[19] + t1 * a[20] + t2 * a[21]
+                        for t0 in range(taken0):
+                            for t1 in range(taken1):
+                                for t2 in range(taken2):
+                                    at = first + t0 * tx0 + t1 * tx1 + t2 * tx2
                                     mean = add(mean, load(x, at * SHARD + lane))
                         mean = div(mean, count)
-                    for t0 in range(a[16]):
-                        for t1 in range(a[17]):
-                            for t2 in range(a[18]):
-                                at = first + t0 * a[19] + t1 * a[20] + t2 * a[21]
+                    for t0 in range(taken0):
+                        for t1 in range(taken1):
+                            for t2 in range(taken2):
+                                at = first + t0 * tx0 + t1 * tx1 + t2 * tx2
                                 apart = sub(load(x, at * SHARD + lane), mean)
                                 squares = fma(apart, apart, squares)
                     inverse = _inverse(squares, count, epsilon, mode)
                     store(stats, 2 * number * SHARD + lane, mean)
                     store(stats, (2 * number + 1) * SHARD + lane, inverse)
-                    for t0 in range(a[16]):
-                        for t1 in range(a[17]):
-                            for t2 in range(a[18]):
-                                at = first + t0 * a[19] + t1 * a[20] + t2 * a[21]
-                                place = scale + t0 * a[22] + t1 * a[23] + t2 * a[24]
+                    for t0 in range(taken0):
+                        for t1 in range(taken1):
+                            for t2 in range(taken2):
+                                at = first + t0 * tx0 + t1 * tx1 + t2 * tx2
+                                place = scale + t0 * ts0 + t1 * ts1 + t2 * ts2
                                 v = mul(sub(load(x, at * SHARD + lane), mean), inverse)
                                 if gamma != 0:
                                     v = mul(v, broadcast(load_scalar(gamma, place)))
@@ -93,29 +94,29 @@ def standardize(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def standardize_back(a):  # type: ignore[no-untyped-def]
-    """The gradient of `standardize` for x.
-
-    Row: out, g, x, stats, gamma or 0, mode, bits of epsilon; loops as there.
-    """
-    out, g, x, stats, gamma, mode = a[0], a[1], a[2], a[3], a[4], a[5]
-    epsilon, zero, one = broadcast(float_of(a[6])), broadcast(0.0), broadcast(1.0)
-    share = div(one, broadcast(a[16] * a[17] * a[18]))
+def standardize_back(
+    out, g, x, stats, gamma, mode, epsilon: float,
+    kept0, kept1, kept2, kx0, kx1, kx2, ks0, ks1, ks2,  # lengths, and steps in x and of the scale
+    taken0, taken1, taken2, tx0, tx1, tx2, ts0, ts1, ts2,
+):  # fmt: skip
+    """The gradient of `standardize` for x."""
+    epsilon, zero, one = broadcast(epsilon), broadcast(0.0), broadcast(1.0)
+    share = div(one, broadcast(taken0 * taken1 * taken2))
     number = 0
-    for k0 in range(a[7]):
-        for k1 in range(a[8]):
-            for k2 in range(a[9]):
-                first = k0 * a[10] + k1 * a[11] + k2 * a[12]
-                scale = k0 * a[13] + k1 * a[14] + k2 * a[15]
+    for k0 in range(kept0):
+        for k1 in range(kept1):
+            for k2 in range(kept2):
+                first = k0 * kx0 + k1 * kx1 + k2 * kx2
+                scale = k0 * ks0 + k1 * ks1 + k2 * ks2
                 for lane in range(0, SHARD, LANES):
                     mean = load(stats, 2 * number * SHARD + lane)
                     inverse = load(stats, (2 * number + 1) * SHARD + lane)
                     plain, dot = zero, zero
-                    for t0 in range(a[16]):
-                        for t1 in range(a[17]):
-                            for t2 in range(a[18]):
-                                at = (first + t0 * a[19] + t1 * a[20] + t2 * a[21]) * SHARD + lane
-                                place = scale + t0 * a[22] + t1 * a[23] + t2 * a[24]
+                    for t0 in range(taken0):
+                        for t1 in range(taken1):
+                            for t2 in range(taken2):
+                                at = (first + t0 * tx0 + t1 * tx1 + t2 * tx2) * SHARD + lane
+                                place = scale + t0 * ts0 + t1 * ts1 + t2 * ts2
                                 rise = load(g, at)
                                 if gamma != 0:
                                     rise = mul(rise, broadcast(load_scalar(gamma, place)))
@@ -126,11 +127,11 @@ def standardize_back(a):  # type: ignore[no-untyped-def]
                     else:
                         dot = mul(dot, share)
                     plain = mul(plain, share) if mode == DEVIATION else zero
-                    for t0 in range(a[16]):
-                        for t1 in range(a[17]):
-                            for t2 in range(a[18]):
-                                at = (first + t0 * a[19] + t1 * a[20] + t2 * a[21]) * SHARD + lane
-                                place = scale + t0 * a[22] + t1 * a[23] + t2 * a[24]
+                    for t0 in range(taken0):
+                        for t1 in range(taken1):
+                            for t2 in range(taken2):
+                                at = (first + t0 * tx0 + t1 * tx1 + t2 * tx2) * SHARD + lane
+                                place = scale + t0 * ts0 + t1 * ts1 + t2 * ts2
                                 rise = load(g, at)
                                 if gamma != 0:
                                     rise = mul(rise, broadcast(load_scalar(gamma, place)))
@@ -141,27 +142,30 @@ def standardize_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def scale_gradients(a):  # type: ignore[no-untyped-def]
+def scale_gradients(
+    gamma, beta, g, x, stats,
+    own0, own1, own2, own_x0, own_x1, own_x2, own_scale0, own_scale1, own_scale2,
+    own_stats0, own_stats1, own_stats2, rest0, rest1, rest2, rest_x0, rest_x1, rest_x2,
+    rest_stats0, rest_stats1, rest_stats2,
+):  # fmt: skip
     """Sums of g times the normalised x, and of g, over all that shares a number of gamma and beta.
 
-    Row: slot of gamma or 0, of beta or 0 (both are added to), g, x, stats; three lengths of what
-    has numbers of its own, then steps in x, in the slots, in stats; three lengths of the rest, then
-    steps in x, in stats.
+    The slots of gamma and beta (or 0: none) are added to. Loops are over what has numbers of its
+    own there, and over the rest.
     """
-    gamma, beta, g, x, stats = a[0], a[1], a[2], a[3], a[4]
     zero = broadcast(0.0)
-    for o0 in range(a[5]):
-        for o1 in range(a[6]):
-            for o2 in range(a[7]):
-                first = o0 * a[8] + o1 * a[9] + o2 * a[10]
-                place = o0 * a[11] + o1 * a[12] + o2 * a[13]
-                number = o0 * a[14] + o1 * a[15] + o2 * a[16]
+    for o0 in range(own0):
+        for o1 in range(own1):
+            for o2 in range(own2):
+                first = o0 * own_x0 + o1 * own_x1 + o2 * own_x2
+                place = o0 * own_scale0 + o1 * own_scale1 + o2 * own_scale2
+                number = o0 * own_stats0 + o1 * own_stats1 + o2 * own_stats2
                 dot, plain = zero, zero
-                for r0 in range(a[17]):
-                    for r1 in range(a[18]):
-                        for r2 in range(a[19]):
-                            at = first + r0 * a[20] + r1 * a[21] + r2 * a[22]
-                            of = number + r0 * a[23] + r1 * a[24] + r2 * a[25]
+                for r0 in range(rest0):
+                    for r1 in range(rest1):
+                        for r2 in range(rest2):
+                            at = first + r0 * rest_x0 + r1 * rest_x1 + r2 * rest_x2
+                            of = number + r0 * rest_stats0 + r1 * rest_stats1 + r2 * rest_stats2
                             for lane in range(0, SHARD, LANES):
                                 mean = load(stats, 2 * of * SHARD + lane)
                                 inverse = load(stats, (2 * of + 1) * SHARD + lane)
@@ -175,14 +179,9 @@ def scale_gradients(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def local_response(a):  # type: ignore[no-untyped-def]
-    """out = x s^-beta with s = k + alpha (sum of x^2 over at most `radius` channels either side).
-
-    Row: out, x, pixels, channels, radius, bits of k, of alpha, of beta.
-    """
-    out, x, pixels, channels, radius = a[0], a[1], a[2], a[3], a[4]
-    k, alpha = broadcast(float_of(a[5])), broadcast(float_of(a[6]))
-    falls = broadcast(-float_of(a[7]))
+def local_response(out, x, pixels, channels, radius, k: float, alpha: float, beta: float):
+    """out = x s^-beta with s = k + alpha (sum of x^2 over up to `radius` channels either side)."""
+    k, alpha, falls = broadcast(k), broadcast(alpha), broadcast(-beta)
     for p in range(pixels):
         for c in range(channels):
             for lane in range(0, SHARD, LANES):
@@ -192,7 +191,7 @@ def local_response(a):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _around(x, p, c, channels, radius, lane, k, alpha):  # type: ignore[no-untyped-def]
+def _around(x, p, c, channels, radius, lane, k, alpha):
     squares = broadcast(0.0)
     for near in range(max(0, c - radius), min(channels, c + radius + 1)):
         v = load(x, (p * channels + near) * SHARD + lane)
@@ -201,15 +200,14 @@ def _around(x, p, c, channels, radius, lane, k, alpha):  # type: ignore[no-untyp
 
 
 @kernel
-def local_response_back(a):  # type: ignore[no-untyped-def]
+def local_response_back(
+    out, g, x, pixels, channels, radius, k: float, alpha: float, beta: float, scratch
+):
     """The gradient of `local_response`: ``g s^-beta - 2 alpha beta x (sum of g x s^(-beta - 1))``.
 
-    Row: out, g, x, pixels, channels, radius, bits of k, of alpha, of beta, scratch
-    (2, channels, SHARD).
+    scratch is (2, channels, SHARD).
     """
-    out, g, x, pixels, channels, radius = a[0], a[1], a[2], a[3], a[4], a[5]
-    k, alpha = broadcast(float_of(a[6])), broadcast(float_of(a[7]))
-    falls, scratch = broadcast(-float_of(a[8])), a[9]
+    k, alpha, falls = broadcast(k), broadcast(alpha), broadcast(-beta)
     bend = mul(broadcast(2.0), mul(alpha, falls))
     for p in range(pixels):
         for c in range(channels):

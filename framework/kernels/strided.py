@@ -1,7 +1,7 @@
 """Kernels over an array beside a smaller one that is repeated along some axes.
 
-The array is walked in order by four loops; the smaller one has a step for each of them, 0 where it
-is repeated.
+The array is walked in order by four loops of lengths n; the smaller one has a step s for each of
+them, 0 where it is repeated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from .simd import (
     SHARD,
     add,
     broadcast,
-    float_of,
     fma,
     greater,
     load,
@@ -27,16 +26,15 @@ from .simd import (
 
 
 @kernel
-def prelu(a):  # type: ignore[no-untyped-def]
-    """out = x above 0, alpha x below. Row: out, x, alpha, four lengths, four steps of alpha."""
-    out, x, alpha = a[0], a[1], a[2]
+def prelu(out, x, alpha, n0, n1, n2, n3, s0, s1, s2, s3):
+    """out = x above 0, alpha x below."""
     zero = broadcast(0.0)
     at = 0
-    for i in range(a[3]):
-        for j in range(a[4]):
-            for k in range(a[5]):
-                for m in range(a[6]):
-                    place = i * a[7] + j * a[8] + k * a[9] + m * a[10]
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                for m in range(n3):
+                    place = i * s0 + j * s1 + k * s2 + m * s3
                     rate = broadcast(load_scalar(alpha, place))
                     for lane in range(at, at + SHARD, LANES):
                         v = load(x, lane)
@@ -45,19 +43,15 @@ def prelu(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prelu_back(a):  # type: ignore[no-untyped-def]
-    """out = g above 0, alpha g below, 0 at 0: the slope of ``relu(x) - alpha relu(-x)``.
-
-    Row: out, g, x, alpha, four lengths, four steps of alpha.
-    """
-    out, g, x, alpha = a[0], a[1], a[2], a[3]
+def prelu_back(out, g, x, alpha, n0, n1, n2, n3, s0, s1, s2, s3):
+    """out = g above 0, alpha g below, 0 at 0: the slope of ``relu(x) - alpha relu(-x)``."""
     zero = broadcast(0.0)
     at = 0
-    for i in range(a[4]):
-        for j in range(a[5]):
-            for k in range(a[6]):
-                for m in range(a[7]):
-                    place = i * a[8] + j * a[9] + k * a[10] + m * a[11]
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                for m in range(n3):
+                    place = i * s0 + j * s1 + k * s2 + m * s3
                     rate = broadcast(load_scalar(alpha, place))
                     for lane in range(at, at + SHARD, LANES):
                         v, at_x = load(g, lane), load(x, lane)
@@ -67,16 +61,15 @@ def prelu_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def prelu_alpha_gradient(a):  # type: ignore[no-untyped-def]
-    """out += sum of g min(x, 0) where alpha is. Row: out, g, x, four lengths, four steps of out."""
-    out, g, x = a[0], a[1], a[2]
+def prelu_alpha_gradient(out, g, x, n0, n1, n2, n3, s0, s1, s2, s3):
+    """out += sum of g min(x, 0) where alpha is."""
     zero = broadcast(0.0)
     at = 0
-    for i in range(a[3]):
-        for j in range(a[4]):
-            for k in range(a[5]):
-                for m in range(a[6]):
-                    place = i * a[7] + j * a[8] + k * a[9] + m * a[10]
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                for m in range(n3):
+                    place = i * s0 + j * s1 + k * s2 + m * s3
                     whole = zero
                     for lane in range(at, at + SHARD, LANES):
                         whole = fma(load(g, lane), minimum(load(x, lane), zero), whole)
@@ -85,19 +78,18 @@ def prelu_alpha_gradient(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def multiply_add(a):  # type: ignore[no-untyped-def]
+def multiply_add(out, x, y, z, scale: float, n0, n1, n2, n3, s0, s1, s2, s3):
     """out = scale x y + z, with y and z of one shape, repeated beside x.
 
-    Row: out, x, y or 0 (ones), z or 0 (zeros), bits of scale, four lengths, four steps of y and z
-    (which count elements of a sample).
+    y may be 0 (ones), and z 0 (zeros); their steps count elements of a sample.
     """
-    out, x, y, z, scale = a[0], a[1], a[2], a[3], broadcast(float_of(a[4]))
+    scale = broadcast(scale)
     at = 0
-    for i in range(a[5]):
-        for j in range(a[6]):
-            for k in range(a[7]):
-                for m in range(a[8]):
-                    place = (i * a[9] + j * a[10] + k * a[11] + m * a[12]) * SHARD
+    for i in range(n0):
+        for j in range(n1):
+            for k in range(n2):
+                for m in range(n3):
+                    place = (i * s0 + j * s1 + k * s2 + m * s3) * SHARD
                     for lane in range(0, SHARD, LANES):
                         v = mul(scale, load(x, at + lane))
                         if y != 0:

@@ -51,7 +51,7 @@ _ROUNDER = 12582912.0  # 1.5 * 2^23: added and subtracted, it rounds to an integ
 
 
 @inlined
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """e to the power x: 0 far below, infinity above 88.72."""
     x = maximum(minimum(x, broadcast(89.0)), broadcast(-104.0))
     shifted = fma(x, broadcast(_LOG2_E), broadcast(_ROUNDER))
@@ -61,7 +61,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def expm1(x):  # type: ignore[no-untyped-def]
+def expm1(x):
     """exp(x) - 1, without cancellation."""
     x = maximum(minimum(x, broadcast(89.0)), broadcast(-30.0))
     shifted = fma(x, broadcast(_LOG2_E), broadcast(_ROUNDER))
@@ -73,7 +73,7 @@ def expm1(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _small_expm1(x, shifted):  # type: ignore[no-untyped-def]
+def _small_expm1(x, shifted):
     """exp(r) - 1 for the r that is left of x without the whole number of ln 2 in `shifted`."""
     n = sub(shifted, broadcast(_ROUNDER))
     r = fma(n, broadcast(-_LN_2_HIGH), x)
@@ -88,19 +88,19 @@ def _small_expm1(x, shifted):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _halves(shifted):  # type: ignore[no-untyped-def]
+def _halves(shifted):
     """The whole number n, and half of it: as two factors, 2^n stays in the range of exponents."""
     whole = sub_ints(as_ints(shifted), as_ints(broadcast(_ROUNDER)))
     return whole, shift_right(whole, 1)
 
 
 @inlined
-def _power_of_two(n):  # type: ignore[no-untyped-def]
+def _power_of_two(n):
     return as_floats(shift_left(add_ints(n, broadcast_int(127)), 23))
 
 
 @inlined
-def log(x):  # type: ignore[no-untyped-def]
+def log(x):
     """The natural logarithm."""
     bits = as_ints(x)
     # x = m 2^e with m from sqrt(1/2) to sqrt(2)
@@ -130,7 +130,7 @@ def log(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def tanh(x):  # type: ignore[no-untyped-def]
+def tanh(x):
     """The hyperbolic tangent."""
     x = maximum(minimum(x, broadcast(7.90531110763549805)), broadcast(-7.90531110763549805))
     s = mul(x, x)
@@ -149,13 +149,13 @@ def tanh(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def sigmoid(x):  # type: ignore[no-untyped-def]
+def sigmoid(x):
     """1 / (1 + exp(-x))."""
     return div(broadcast(1.0), add(broadcast(1.0), exp(sub(broadcast(0.0), x))))
 
 
 @inlined
-def log1p(x):  # type: ignore[no-untyped-def]
+def log1p(x):
     """log(1 + x), without cancellation."""
     one = broadcast(1.0)
     u = add(one, x)
@@ -164,19 +164,19 @@ def log1p(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def magnitude(x):  # type: ignore[no-untyped-def]
+def magnitude(x):
     """|x|."""
     return as_floats(and_ints(as_ints(x), broadcast_int(0x7FFFFFFF)))
 
 
 @inlined
-def softplus(x):  # type: ignore[no-untyped-def]
+def softplus(x):
     """log(1 + exp(x))."""
     return add(maximum(x, broadcast(0.0)), log1p(exp(sub(broadcast(0.0), magnitude(x)))))
 
 
 @inlined
-def erf(x):  # type: ignore[no-untyped-def]
+def erf(x):
     """The error function."""
     t = minimum(magnitude(x), broadcast(4.0))
     s = mul(t, t)
@@ -202,13 +202,13 @@ def erf(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def whole(x):  # type: ignore[no-untyped-def]
+def whole(x):
     """The nearest whole number, for |x| up to 2^22."""
     return sub(add(x, broadcast(_ROUNDER)), broadcast(_ROUNDER))
 
 
 @inlined
-def power(x, n):  # type: ignore[no-untyped-def]
+def power(x, n):
     """x to the power n, for x from 0 on; 1 for n = 0."""
     y = exp(mul(n, log(x)))
     return select(equal(n, broadcast(0.0)), broadcast(1.0), y)

@@ -13,15 +13,9 @@ import functools
 from .native import Kernel, inlined, kernel
 from .simd import LANES, SHARD, add, broadcast, div, equal, greater, load, mul, same, select, store
 
-#: The arguments of these kernels after their addresses, in order.
-WINDOWS = (
-    "height", "width", "channels", "out_height", "out_width",
-    "size_h", "size_w", "step_h", "step_w", "top", "left",
-)  # fmt: skip
-
 
 @inlined
-def _inside(i, step, start, size, length):  # type: ignore[no-untyped-def]
+def _inside(i, step, start, size, length):
     """The part of window i that lies in the image: first, below."""
     first = i * step + start
     return max(first, 0), min(first + size, length)
@@ -34,14 +28,13 @@ def _named(made: Kernel, name: str, size: int) -> Kernel:
 
 @functools.cache
 def average(size: int = 0) -> Kernel:
-    """The mean of each window. Row: out, x, then `WINDOWS`."""
+    """The mean of each window."""
 
     @kernel
-    def average(a):  # type: ignore[no-untyped-def]
-        out, x, height, width, channels, out_height, out_width = (
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-        )  # fmt: skip
-        size_h, size_w, step_h, step_w, top, left = a[7], a[8], a[9], a[10], a[11], a[12]
+    def average(
+        out, x, height, width, channels, out_height, out_width,
+        size_h, size_w, step_h, step_w, top, left,
+    ):  # fmt: skip
         pixel = channels * SHARD
         for oh in range(out_height):
             h0, h1 = _inside(oh, step_h, top, size_h, height)
@@ -61,18 +54,17 @@ def average(size: int = 0) -> Kernel:
 
 @functools.cache
 def average_back(size: int = 0) -> Kernel:
-    """The gradient of `average`. Row: out, g, then `WINDOWS`.
+    """The gradient of `average`.
 
     With a size, windows must not overlap and out is overwritten where they lie; with 0, out is
     added to.
     """
 
     @kernel
-    def average_back(a):  # type: ignore[no-untyped-def]
-        out, g, height, width, channels, out_height, out_width = (
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-        )  # fmt: skip
-        size_h, size_w, step_h, step_w, top, left = a[7], a[8], a[9], a[10], a[11], a[12]
+    def average_back(
+        out, g, height, width, channels, out_height, out_width,
+        size_h, size_w, step_h, step_w, top, left,
+    ):  # fmt: skip
         pixel = channels * SHARD
         for oh in range(out_height):
             h0, h1 = _inside(oh, step_h, top, size_h, height)
@@ -95,14 +87,13 @@ def average_back(size: int = 0) -> Kernel:
 
 @functools.cache
 def maximum(size: int = 0) -> Kernel:
-    """The maximum of each window; a NaN is the largest. Row: out, x, then `WINDOWS`."""
+    """The maximum of each window; a NaN is the largest."""
 
     @kernel
-    def maximum(a):  # type: ignore[no-untyped-def]
-        out, x, height, width, channels, out_height, out_width = (
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-        )  # fmt: skip
-        size_h, size_w, step_h, step_w, top, left = a[7], a[8], a[9], a[10], a[11], a[12]
+    def maximum(
+        out, x, height, width, channels, out_height, out_width,
+        size_h, size_w, step_h, step_w, top, left,
+    ):  # fmt: skip
         pixel = channels * SHARD
         for oh in range(out_height):
             h0, h1 = _inside(oh, step_h, top, size_h, height)
@@ -123,18 +114,17 @@ def maximum(size: int = 0) -> Kernel:
 
 @functools.cache
 def maximum_back(size: int = 0) -> Kernel:
-    """The gradient of `maximum`, to the first maximum. Row: out, g, x, y, then `WINDOWS`.
+    """The gradient of `maximum`, to the first maximum.
 
     With a size, windows must not overlap and out is overwritten where they lie; with 0, out is
     added to.
     """
 
     @kernel
-    def maximum_back(a):  # type: ignore[no-untyped-def]
-        out, g, x, y, height, width, channels, out_height, out_width = (
-            a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8]
-        )  # fmt: skip
-        size_h, size_w, step_h, step_w, top, left = a[9], a[10], a[11], a[12], a[13], a[14]
+    def maximum_back(
+        out, g, x, y, height, width, channels, out_height, out_width,
+        size_h, size_w, step_h, step_w, top, left,
+    ):  # fmt: skip
         pixel = channels * SHARD
         for oh in range(out_height):
             h0, h1 = _inside(oh, step_h, top, size_h, height)
@@ -158,9 +148,8 @@ def maximum_back(size: int = 0) -> Kernel:
 
 
 @kernel
-def global_average(a):  # type: ignore[no-untyped-def]
-    """out[c] = mean of x[pixel, c]. Row: out, x, pixels, channels."""
-    out, x, pixels, channels = a[0], a[1], a[2], a[3]
+def global_average(out, x, pixels, channels):
+    """out[c] = mean of x[pixel, c]."""
     factor = broadcast(1.0 / pixels)
     for i in range(0, channels * SHARD, LANES):
         total = broadcast(0.0)
@@ -170,9 +159,8 @@ def global_average(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def global_average_back(a):  # type: ignore[no-untyped-def]
-    """out[pixel, c] = g[c] / pixels. Row: out, g, pixels, channels."""
-    out, g, pixels, channels = a[0], a[1], a[2], a[3]
+def global_average_back(out, g, pixels, channels):
+    """out[pixel, c] = g[c] / pixels."""
     factor = broadcast(1.0 / pixels)
     for i in range(0, channels * SHARD, LANES):
         share = mul(load(g, i), factor)
@@ -181,9 +169,8 @@ def global_average_back(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def global_maximum(a):  # type: ignore[no-untyped-def]
-    """out[c] = maximum of x[pixel, c]; a NaN is the largest. Row: out, x, pixels, channels."""
-    out, x, pixels, channels = a[0], a[1], a[2], a[3]
+def global_maximum(out, x, pixels, channels):
+    """out[c] = maximum of x[pixel, c]; a NaN is the largest."""
     for i in range(0, channels * SHARD, LANES):
         best = load(x, i)
         for p in range(1, pixels):
@@ -194,12 +181,8 @@ def global_maximum(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def global_maximum_back(a):  # type: ignore[no-untyped-def]
-    """The gradient of `global_maximum`, shared by equal maxima.
-
-    Row: out, g, x, y, pixels, channels.
-    """
-    out, g, x, y, pixels, channels = a[0], a[1], a[2], a[3], a[4], a[5]
+def global_maximum_back(out, g, x, y, pixels, channels):
+    """The gradient of `global_maximum`, shared by equal maxima."""
     one, zero = broadcast(1.0), broadcast(0.0)
     for i in range(0, channels * SHARD, LANES):
         best, count = load(y, i), zero

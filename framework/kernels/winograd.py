@@ -48,7 +48,7 @@ PLACES = 36
 
 
 @inlined
-def _bt(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
+def _bt(a, b, c, d, e, f):
     """B^T of a column of 6."""
     two, four, five = broadcast(2.0), broadcast(4.0), broadcast(-5.0)
     minus_two, minus_four = broadcast(-2.0), broadcast(-4.0)
@@ -64,7 +64,7 @@ def _bt(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _at(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
+def _at(a, b, c, d, e, f):
     """A^T of a column of 6: 4."""
     plus, minus, plus_2, minus_2 = add(b, c), sub(b, c), add(d, e), sub(d, e)
     return (
@@ -76,7 +76,7 @@ def _at(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _a(a, b, c, d):  # type: ignore[no-untyped-def]
+def _a(a, b, c, d):
     """A of a column of 4: 6."""
     even, odd = add(a, c), add(b, d)
     even_2, odd_2 = fma(broadcast(4.0), c, a), mul(broadcast(2.0), fma(broadcast(4.0), d, b))
@@ -84,7 +84,7 @@ def _a(a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _g(a, b, c):  # type: ignore[no-untyped-def]
+def _g(a, b, c):
     """G of a column of 3: 6."""
     sixth, half = broadcast(1 / 6), broadcast(0.5)
     ends = mul(broadcast(-1 / 6), add(a, c))
@@ -101,7 +101,7 @@ def _g(a, b, c):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _gt(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
+def _gt(a, b, c, d, e, f):
     """G^T of a column of 6: 3."""
     sixth, plus, minus = broadcast(1 / 6), add(b, c), sub(c, b)
     plus_2, minus_2 = add(d, e), sub(d, e)
@@ -118,15 +118,12 @@ def _gt(a, b, c, d, e, f):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transform_weights(a):  # type: ignore[no-untyped-def]
+def transform_weights(out, w, scratch, rows, columns, first, below, flip):
     """``out[place, r, s] = (G w[:, :, r, s] G^T)[place]``.
 
-    Row: out (36, rows, columns), w (3, 3, rows, columns), scratch (18 LANES), rows, columns, first,
-    below (the rows to do), flip (take the taps in reverse order).
+    out is (36, rows, columns), w (3, 3, rows, columns), scratch 18 LANES. Rows `first` up to
+    `below` are done, with the taps in reverse order if `flip`.
     """
-    out, w, scratch, rows, columns, first, below, flip = (
-        a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    )  # fmt: skip
     matrix = rows * columns
     for at in range(first * columns, below * columns, LANES):
         left = below * columns - at
@@ -158,12 +155,11 @@ def transform_weights(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def restore_weights(a):  # type: ignore[no-untyped-def]
+def restore_weights(out, u, scratch, matrix):
     """``out[:, :, r, s] += G^T u[place, r, s] G``.
 
-    Row: out (3, 3, elements), u (36, elements), scratch (18 LANES), elements.
+    out is (3, 3, matrix), u (36, matrix), scratch 18 LANES; a matrix has so many elements.
     """
-    out, u, scratch, matrix = a[0], a[1], a[2], a[3]
     for at in range(0, matrix, LANES):
         left = matrix - at
         for j in range(6):
@@ -200,7 +196,7 @@ def restore_weights(a):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _inside(x, h, w, height, width, pixel, i):  # type: ignore[no-untyped-def]
+def _inside(x, h, w, height, width, pixel, i):
     """A vector of pixel (h, w), zero outside of the image."""
     if h < 0 or h >= height or w < 0 or w >= width:
         return broadcast(0.0)
@@ -208,7 +204,7 @@ def _inside(x, h, w, height, width, pixel, i):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _put_row(out, to, pitch, scratch, i):  # type: ignore[no-untyped-def]
+def _put_row(out, to, pitch, scratch, i):
     """B^T along row i of the scratch, to six places."""
     s = 6 * i * LANES
     row = _bt(
@@ -228,15 +224,15 @@ def _put_row(out, to, pitch, scratch, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transform_input(a):  # type: ignore[no-untyped-def]
+def transform_input(
+    out, pitch, x, scratch, height, width, channels, top, left, columns, first, below
+):
     """B^T d B of some tiles.
 
-    Row: V, pitch, x (height, width, channels, SHARD), scratch (36 LANES), height, width, channels,
-    top, left (where the first tap of the first output lies), columns (tiles in a row of tiles),
-    first, below (the tiles to do).
+    out is V, x (height, width, channels, SHARD), scratch 36 LANES. The first tap of the first
+    output lies at (top, left), a row has so many `columns` of tiles, and the tiles from `first` up
+    to `below` are done.
     """
-    out, pitch, x, scratch, height, width, channels = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    top, left, columns, first, below = a[7], a[8], a[9], a[10], a[11]
     pixel = channels * SHARD
     for tile in range(first, below):
         h, w = tile // columns * 4 + top, tile % columns * 4 + left
@@ -277,14 +273,11 @@ def transform_input(a):  # type: ignore[no-untyped-def]
 def multiply(rows: int) -> Kernel:
     """M = U V at every place, in tiles of so many filters.
 
-    Row: M, pitch of M, V, pitch of V, U (36, filters, channels), filters, channels, first (filter),
-    blocks (of `rows` filters), tiles.
+    out is M, u is U (36, filters, channels); the filters are `blocks` of `rows`, from `first` on.
     """
 
     @kernel
-    def multiply(a):  # type: ignore[no-untyped-def]
-        out, out_pitch, v, v_pitch, u = a[0], a[1], a[2], a[3], a[4]
-        filters, channels, first, blocks, tiles = a[5], a[6], a[7], a[8], a[9]
+    def multiply(out, out_pitch, v, v_pitch, u, filters, channels, first, blocks, tiles):
         for place in range(36):
             for t in range(tiles):
                 xi = place * v_pitch + t * channels * SHARD
@@ -301,16 +294,13 @@ def multiply(rows: int) -> Kernel:
 
 
 @kernel
-def transform_output(a):  # type: ignore[no-untyped-def]
+def transform_output(
+    out, m, pitch, bias, scratch, height, width, channels, columns, first, below, relu
+):
     """A^T m A of some tiles, plus a bias, perhaps rectified; what is beyond the image is dropped.
 
-    Row: out (height, width, channels, SHARD), M, pitch, bias or 0, scratch (24 LANES), height,
-    width, channels, columns, first, below, relu.
+    out is (height, width, channels, SHARD), m is M, bias may be 0: none, scratch 24 LANES.
     """
-    out, m, pitch, bias, scratch = a[0], a[1], a[2], a[3], a[4]
-    height, width, channels, columns, first, below, relu = (
-        a[5], a[6], a[7], a[8], a[9], a[10], a[11]
-    )  # fmt: skip
     pixel = channels * SHARD
     for tile in range(first, below):
         h, w = tile // columns * 4, tile % columns * 4
@@ -356,14 +346,12 @@ def transform_output(a):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def transform_gradient(a):  # type: ignore[no-untyped-def]
+def transform_gradient(out, pitch, g, scratch, height, width, filters, columns, first, below):
     """A g A^T of some tiles, lanes running over filters.
 
-    Row: Z (36, tiles, SHARD, filters), pitch, g (height, width, SHARD, filters), scratch
-    (24 LANES), height, width, filters (a whole number of vectors), columns, first, below.
+    out is Z (36, tiles, SHARD, filters), g (height, width, SHARD, filters), scratch 24 LANES;
+    filters are a whole number of vectors.
     """
-    out, pitch, g, scratch, height, width, filters = a[0], a[1], a[2], a[3], a[4], a[5], a[6]
-    columns, first, below = a[7], a[8], a[9]
     pixel = filters * SHARD
     for tile in range(first, below):
         h, w = tile // columns * 4, tile % columns * 4
@@ -402,14 +390,14 @@ def transform_gradient(a):  # type: ignore[no-untyped-def]
 def multiply_gradient(rows: int) -> Kernel:
     """``out[place, c, f] += sum over tiles and images V[place, t, c, n] Z[place, t, n, f]``.
 
-    Row: out (36, channels, filters), V, pitch of V, Z, pitch of Z, channels, filters (a whole
-    number of vectors), first (channel), blocks (of `rows` channels), tiles, fresh (overwrite out).
+    out is (36, channels, filters), overwritten if `fresh`; the channels are `blocks` of `rows`,
+    from `first` on, and filters a whole number of vectors.
     """
 
     @kernel
-    def multiply_gradient(a):  # type: ignore[no-untyped-def]
-        out, v, v_pitch, z, z_pitch = a[0], a[1], a[2], a[3], a[4]
-        channels, filters, first, blocks, tiles, fresh = a[5], a[6], a[7], a[8], a[9], a[10]
+    def multiply_gradient(
+        out, v, v_pitch, z, z_pitch, channels, filters, first, blocks, tiles, fresh
+    ):
         for place in range(36):
             for f in range(0, filters, 2 * LANES):
                 left = filters - f

@@ -142,9 +142,15 @@ class Build:
         if self.phases[-1].tasks[-1]:
             self.phases[-1].tasks.append([])
 
-    def emit(self, kernel: Kernel, *arguments: Any) -> None:
-        """Add an instruction to the current task."""
-        given = tuple(a.at() if isinstance(a, Buffer) else a for a in arguments)
+    def emit(self, kernel: Kernel, *arguments: Any, **named: Any) -> None:
+        """Add an instruction to the current task, with arguments in order or by name.
+
+        Raises:
+            TypeError: the kernel takes others.
+            ValueError: a buffer is not there in this phase.
+        """
+        row = kernel.row(*arguments, **named)
+        given = tuple(a.at() if isinstance(a, Buffer) else a for a in row)
         phase = self.phases[-1]
         here = (len(self.phases) - 1, len(phase.tasks[-1]))
         for argument in given:

@@ -163,7 +163,8 @@ class Update:
             if piece.trained:
                 if o.weight_decay and piece.decays:
                     build.emit(updates.decay, weights, *span, settings)
-                own = [kept[name] for name in o.slot_names]
+                own: list[Any] = [kept[name] for name in o.slot_names]
+                own += [0] * (updates.KEPT - len(own))
                 assert rule is not None
                 build.emit(rule, *source, *span, settings, weights, *own)
             if o.use_ema:

@@ -29,10 +29,10 @@ LINE = 8
 
 
 @kernel
-def work(a):  # type: ignore[no-untyped-def]
+def work(table: int, phases: int, count: int, tasks: int, counters: int, give_way: int) -> None:
     """Take part in all phases.
 
-    Row:
+    Args:
         table: address of this thread's records (see `kernels.native`).
         phases: address of pairs: the number of tasks before this phase, and of this phase.
         count: the number of phases.
@@ -40,7 +40,6 @@ def work(a):  # type: ignore[no-untyped-def]
         counters: address of pairs of lines, tasks taken and done of each phase; zeros at first.
         give_way: address of a function that lets other threads run, or 0.
     """
-    table, phases, count, tasks, counters, give_way = a[0], a[1], a[2], a[3], a[4], a[5]
     for p in range(count):
         before, mine = load_int(phases, 2 * p), load_int(phases, 2 * p + 1)
         taken, done = counters + 16 * LINE * p, counters + 16 * LINE * p + 8 * LINE

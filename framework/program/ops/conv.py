@@ -306,10 +306,7 @@ class Convolution:
                         row = 0
                         for rows, blocks in rows_of_tiles(matrix):
                             given |= {"row": row, "blocks": blocks}
-                            low.build.emit(
-                                products.kernel_gradient(rows),
-                                *(given[n] for n in products.KERNEL_GRADIENT),
-                            )
+                            low.build.emit(products.kernel_gradient(rows), **given)
                             row += rows * blocks
 
 

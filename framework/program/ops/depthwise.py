@@ -43,24 +43,25 @@ class Depthwise(OpLowering):
             "multiplier": filters // channels, "out_height": out_height, "out_width": out_width,
             "step_h": step_h, "step_w": step_w, "top": -top, "left": -left,
             "taps_h": taps_h, "taps_w": taps_w, "apart_h": apart_h, "apart_w": apart_w,
-            "w_tap_h": taps_w * filters, "w_tap_w": filters,
-            "out_row": out_width * filters * SHARD, "out_pixel": filters * SHARD,
         }  # fmt: skip
 
     def forward(self, low: Lowering, node: Node) -> None:
         n, bias = self._numbers(low, node), node.variables.get("bias")
+        filters = n["channels"] * n["multiplier"]
         given = {
             **n,
             "out": low.output(node),
             "x": low.values[node.inputs[0]],
             "w": low.variable(node.variables["kernel"]),
             "bias": 0 if bias is None else low.variable(bias),
+            "w_tap_h": n["taps_w"] * filters,
+            "w_tap_w": filters,
+            "out_row": n["out_width"] * filters * SHARD,
+            "out_pixel": filters * SHARD,
             "relu": int(node.settings["relu"]),
         }
         size = n["taps_h"] if n["taps_h"] == n["taps_w"] <= LARGEST else 0
-        low.build.emit(
-            channelwise.forward(size), *(given[name] for name in channelwise.CHANNELWISE)
-        )
+        low.build.emit(channelwise.forward(size), **given)
 
     def backward(self, low: Lowering, node: Node) -> None:
         n, kernel = self._numbers(low, node), node.variables["kernel"]
@@ -70,9 +71,7 @@ class Depthwise(OpLowering):
             tap = 0
             for rows, blocks in rows_of_tiles(n["taps_w"], most=FIXED_ROWS):
                 for _ in range(blocks):
-                    given = {**n, "out": slot, "x": x, "g": g, "tap": tap}
-                    numbers = (given[name] for name in channelwise.KERNEL_GRADIENT)
-                    low.build.emit(channelwise.kernel_gradient(rows), *numbers)
+                    low.build.emit(channelwise.kernel_gradient(rows), slot, x, g, tap, **n)
                     tap += rows
         *pixels, filters = low.graph.shapes[node.output]
         add_bias_gradient(low, node.variables.get("bias"), g, math.prod(pixels), filters)
@@ -98,10 +97,8 @@ class Depthwise(OpLowering):
                     "out_height": r.count, "out_width": q.count, "step_h": 1, "step_w": 1,
                     "top": r.start, "left": q.start, "taps_h": r.taps, "taps_w": q.taps,
                     "apart_h": r.apart, "apart_w": q.apart,
-                    "w_tap_h": r.tap_step * n["w_tap_h"], "w_tap_w": q.tap_step * filters,
+                    "w_tap_h": r.tap_step * n["taps_w"] * filters, "w_tap_w": q.tap_step * filters,
                     "out_row": r.every * n["width"] * pixel, "out_pixel": q.every * pixel,
                 }  # fmt: skip
                 size = r.taps if r.taps == q.taps <= LARGEST else 0
-                low.build.emit(
-                    channelwise.back(size), *(given[name] for name in channelwise.CHANNELWISE)
-                )
+                low.build.emit(channelwise.back(size), **given)

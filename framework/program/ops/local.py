@@ -60,10 +60,9 @@ class _Positions:
     def numbers(self, top: int, left: int) -> dict[str, int]:
         """What the kernels of products take for one position."""
         return {
-            "height": self.height, "width": self.width, "out_height": 1, "out_width": 1,
+            "height": self.height, "width": self.width, "out_width": 1,
             "step_h": 1, "step_w": 1, "top": top, "left": left,
             "taps_h": self.taps_h, "taps_w": self.taps_w, "apart_h": 1, "apart_w": 1,
-            "out_row": 0, "out_pixel": 0,
         }  # fmt: skip
 
 
@@ -86,7 +85,7 @@ class Local(OpLowering):
             numbers = at.numbers(top, left) | {
                 "channels": at.channels, "x_pixel": at.channels * SHARD,
                 "w_tap_h": at.row, "w_tap_w": at.channels * f, "w_pitch": f, "merged": 1,
-                "relu": int(node.settings["relu"]),
+                "out_height": 1, "out_row": 0, "out_pixel": 0, "relu": int(node.settings["relu"]),
             }  # fmt: skip
             start = None if wide is None else wide.at(p * f, f)
             to, weights = out.at(p * f * SHARD, f * SHARD), Ref(w, p * at.size)
@@ -114,8 +113,7 @@ class Local(OpLowering):
             row = 0
             for rows, blocks in rows_of_tiles(c):
                 given |= {"row": row, "blocks": blocks}
-                numbers = (given[n] for n in products.KERNEL_GRADIENT)
-                low.build.emit(products.kernel_gradient(rows), *numbers)
+                low.build.emit(products.kernel_gradient(rows), **given)
                 row += rows * blocks
 
     @staticmethod
@@ -126,6 +124,7 @@ class Local(OpLowering):
         one = at.numbers(0, 0) | {
             "height": 1, "width": 1, "taps_h": 1, "taps_w": 1, "channels": f,
             "x_pixel": f * SHARD, "w_tap_h": 0, "w_tap_w": 0, "w_pitch": f, "merged": 0, "adds": 1,
+            "out_height": 1, "out_row": 0, "out_pixel": 0,
         }  # fmt: skip
         for p, top, left in at:
             first, below = max(0, -left), min(at.taps_w, at.width - left)

@@ -87,7 +87,7 @@ def _adaptive_max_pool(t: Trace, x: Any, output_size: Any) -> Traced:
 
 
 def _window_numbers(low: Lowering, node: Node) -> tuple[int, list[int]]:
-    """The size that a kernel is made for (0: none fits), and the arguments `WINDOWS`."""
+    """The size that a kernel is made for (0: none fits), and its arguments after the addresses."""
     *_, height, width, channels = low.graph.shapes[node.inputs[0]]
     *_, out_height, out_width, _ = low.graph.shapes[node.output]
     size, step = node.settings["size"], node.settings["strides"]

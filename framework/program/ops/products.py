@@ -113,7 +113,7 @@ def correlate(
             "bias": 0 if bias is None else bias.buffer.at(bias.offset + first, size),
             "blocks": blocks,
         }
-        low.build.emit(kernel, *(given[name] for name in products.CORRELATE))
+        low.build.emit(kernel, **given)
         first += size
 
 
@@ -125,8 +125,11 @@ class Dense(OpLowering):
 
     @staticmethod
     def _numbers(inputs: int, outputs: int, pitch: int) -> dict[str, int]:
-        ones = dict.fromkeys(products.CORRELATE, 1)
-        return ones | {
+        ones = (
+            "height", "width", "out_height", "out_width", "step_h", "step_w", "taps_h", "taps_w",
+            "apart_h", "apart_w",
+        )  # fmt: skip
+        return dict.fromkeys(ones, 1) | {
             "channels": inputs,
             "x_pixel": inputs * SHARD,
             "top": 0,
@@ -137,8 +140,6 @@ class Dense(OpLowering):
             "out_row": outputs * SHARD,
             "out_pixel": outputs * SHARD,
             "merged": 0,
-            "adds": 0,
-            "relu": 0,
         }
 
     def forward(self, low: Lowering, node: Node) -> None:
