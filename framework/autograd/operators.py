@@ -148,6 +148,10 @@ class Deferred(Operators):
         """What `op` will return for these arguments, this tensor among them."""
         raise NotImplementedError
 
+    def as_tensor(self, dtype: Any) -> Any:
+        """Itself where a function of tensors asks for a tensor (of a dtype, or None)."""
+        return self._not_yet()
+
     def _not_yet(self, *_: Any) -> Any:
         raise TypeError(
             f"{self!r} has no values yet: it is a tensor to come, out of gt.Input. Make a "
