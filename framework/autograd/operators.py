@@ -164,6 +164,10 @@ class Deferred(Operators):
         """
         raise NotImplementedError
 
+    def as_tensor(self, dtype: Any) -> Any:
+        """Itself where a function of tensors asks for a tensor (of a dtype, or None)."""
+        return self._not_yet()
+
     def _not_yet(self, *_: Any) -> Any:
         raise TypeError(
             f"{self!r} has no values yet: it is a tensor to come, out of gt.Input. Make a "
@@ -171,12 +175,6 @@ class Deferred(Operators):
         )
 
     __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _not_yet
-
-
-class Placeholder(Deferred):
-    """Base of what stands for a tensor while ops are traced; functions of tensors take it."""
-
-    __slots__ = ()
 
 
 class ToCome(Exception):

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .operators import Placeholder, ToCome, deferred
+from .operators import Deferred, ToCome, deferred
 from .tensor import DEFAULT_FLOAT, Tensor, as_tensor, wrap
 
 _F64, _U64 = np.dtype(np.float64), np.dtype(np.uint64)
@@ -137,7 +137,7 @@ def beside(name: str, x: np.ndarray, *numbers: Any) -> tuple[Any, ...]:
 
 def as_floats(name: str, value: Any) -> Tensor:
     """An array as a tensor of floats, integers converted exactly."""
-    if isinstance(value, Placeholder):
-        return value  # type: ignore[return-value]
+    if isinstance(value, Deferred):
+        return value.as_tensor(DEFAULT_FLOAT)
     (made,) = as_tensors(name, (value,))
     return in_one_kind(name, (made,), (0,), integers=False)[0]

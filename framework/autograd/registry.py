@@ -206,13 +206,22 @@ class Op:
             args, extra = args[: self.arity], args[self.arity :]
             if len(args) < self.arity:
                 raise TypeError(f"{self.name} takes {self.arity} arrays, received {len(args)}.")
-        if extra or not settings.keys() <= set(self.setting_names):
-            settings = self._named(extra, settings)
+        settings = self.settled(extra, settings)
         inputs = self._tensors(args)
-        settings = {**self.defaults, **settings}
         if self.resolve is not None:
             settings = self.resolve(*inputs, **settings)
         return inputs, settings
+
+    def settled(self, extra: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
+        """Every setting by its name, with its default: before `resolve`.
+
+        Args:
+            extra: those given by position.
+            settings: those given by keyword.
+        """
+        if extra or not settings.keys() <= set(self.setting_names):
+            settings = self._named(extra, settings)
+        return {**self.defaults, **settings}
 
     def _tensors(self, args: tuple[Any, ...]) -> tuple[Tensor, ...]:
         """The arrays as tensors, in the dtypes that `promotion` says."""

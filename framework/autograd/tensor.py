@@ -12,7 +12,7 @@ import numpy as np
 
 from ..config.tracebacks import filtered
 from ..errors import NoTensorError, ShapeError
-from .operators import Operators, Placeholder, plain_index
+from .operators import Deferred, Operators, plain_index
 from .tape import NUMPY, OPS, PASSES, Memory, Node, grad_mode
 
 DEFAULT_FLOAT = np.dtype(np.float32)
@@ -397,12 +397,11 @@ def as_tensor(data: Any, dtype: Any = None) -> Tensor:
 
     Lists with tensors among their items are stacked, so that gradients reach the items.
     """
-    if isinstance(data, Placeholder):
-        same: Any = data
-        return same if dtype in (None, same.dtype) else OPS["astype"](same, dtype=dtype)
     if _holds_tensor(data):
         data = OPS["stack"]([as_tensor(item) for item in data])
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype == dtype else OPS["astype"](data, dtype=dtype)
+    if isinstance(data, Deferred):
+        return data.as_tensor(dtype)
     array = _to_array(data, dtype)
     return wrap(array, Memory(borrowed=True) if array is data or not array.flags.owndata else None)

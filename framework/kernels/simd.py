@@ -291,6 +291,7 @@ add = plain(vector, (vector,) * 2, lambda b, x, y: b.fadd(x, y), lambda x, y: x 
 sub = plain(vector, (vector,) * 2, lambda b, x, y: b.fsub(x, y), lambda x, y: x - y)
 mul = plain(vector, (vector,) * 2, lambda b, x, y: b.fmul(x, y), lambda x, y: x * y)
 div = plain(vector, (vector,) * 2, lambda b, x, y: b.fdiv(x, y), lambda x, y: x / y)
+negative = plain(vector, (vector,), lambda b, x: b.fneg(x), lambda x: -x)
 sqrt = plain(
     vector, (vector,), lambda b, x: _llvm(b, f"sqrt.v{LANES}f32", _FLOATS, x), lambda x: np.sqrt(x)
 )
@@ -323,7 +324,13 @@ minimum = plain(
     lambda x, y: np.where((x < y) | np.isnan(x) | np.isnan(y), x, y),
 )
 greater = plain(mask, (vector,) * 2, lambda b, x, y: b.fcmp_ordered(">", x, y), lambda x, y: x > y)
+greater_equal = plain(
+    mask, (vector,) * 2, lambda b, x, y: b.fcmp_ordered(">=", x, y), lambda x, y: x >= y
+)
 equal = plain(mask, (vector,) * 2, lambda b, x, y: b.fcmp_ordered("==", x, y), lambda x, y: x == y)
+both = plain(mask, (mask,) * 2, lambda b, x, y: b.and_(x, y), lambda x, y: x & y)
+either = plain(mask, (mask,) * 2, lambda b, x, y: b.or_(x, y), lambda x, y: x | y)
+neither = plain(mask, (mask,), lambda b, x: b.not_(x), lambda x: ~x)
 #: Whether two are the same bits: NaN is the same as itself, 0 is not the same as -0.
 same = plain(
     mask,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import constraints, initializers, regularizers
-from ..autograd.operators import Deferred, Placeholder
+from ..autograd.operators import Deferred
 from ..autograd.precision import computing_dtype
 from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor, as_tensor
@@ -328,7 +328,7 @@ class Layer(Owner):
 
     def _convert(self, value: Any) -> Tensor:
         """One input as a tensor of the layer's dtype."""
-        if not isinstance(value, (Tensor, Placeholder)):
+        if not isinstance(value, (Tensor, Deferred)):
             value = self._numbers(value)
         casts = value.dtype.kind == "f" or (self.casts_integers and value.dtype.kind in "biu")
         return as_tensor(value, computing_dtype(self.dtype) if casts else None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import saving
-from ..autograd.operators import Placeholder
+from ..autograd.operators import Deferred
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import tree_leaves, tree_map
 from ..config.checked import Count, checked
@@ -117,7 +117,7 @@ class Model(Trainer, Layer):
         if self._topology is None:
             return super()._convert(value)
         # Every Input knows what dtype it needs.
-        known = isinstance(value, (Tensor, Placeholder))
+        known = isinstance(value, (Tensor, Deferred))
         return value if known else as_tensor(self._numbers(value))
 
     def build(self, input_shape: Any) -> None:

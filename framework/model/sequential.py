@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd.operators import Placeholder
+from ..autograd.operators import Deferred
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import Shape, is_shape, tree_leaves
 from ..config.serialization import deserialize, register, serialize
@@ -189,7 +189,7 @@ class Sequential(Model):
 
     def _convert(self, value: Any) -> Tensor:
         # The first layer knows what dtype it needs.
-        known = isinstance(value, (Tensor, Placeholder))
+        known = isinstance(value, (Tensor, Deferred))
         return value if known else as_tensor(np.asarray(value))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.operators import Placeholder
+from ..autograd.operators import Deferred
 from ..autograd.tape import OPS, enable_grad
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import is_shape, rebuilt, tree_leaves
@@ -38,7 +38,7 @@ BATCH = 8
 _F32 = np.dtype(np.float32)
 
 
-class Traced(Placeholder):
+class Traced(Deferred):
     """A tensor of a graph: for each sample of the batch a value.
 
     Attributes:
@@ -72,6 +72,9 @@ class Traced(Placeholder):
 
     def __repr__(self) -> str:
         return f"<a tensor of shape {self.shape} while a program is made>"
+
+    def as_tensor(self, dtype: Any) -> Any:
+        return self if dtype in (None, self.dtype) else OPS["astype"](self, dtype=dtype)
 
     def defer(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
         return self.trace.applied(op, args, settings)
@@ -526,7 +529,7 @@ def _settings(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[
     arrays = _bound(op, args)
     listed = op.variadic and isinstance(args[0], (list, tuple))
     extra = () if op.variadic and not listed else args[len(arrays) :]
-    settings = {**op.defaults, **op._named(extra, settings)}
+    settings = op.settled(extra, settings)
     if op.resolve is None:
         return settings
     return dict(op.resolve(*map(_shaped, arrays[0] if listed else arrays), **settings))
