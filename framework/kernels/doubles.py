@@ -26,10 +26,10 @@ from .simd import (
     _pick,
     _splat,
     add,
+    add_ints,
     and_ints,
     as_floats,
     as_ints,
-    add_ints,
     broadcast,
     broadcast_int,
     either,
@@ -63,9 +63,7 @@ def _fused(b: Any, x: Any, y: Any, z: Any) -> Any:
     return _llvm(b, f"fmuladd.v{LANES}f64", _DOUBLES, x, y, z)
 
 
-widen = plain(
-    doubles, (vector,), lambda b, x: b.fpext(x, _DOUBLES), lambda x: x.astype(np.float64)
-)
+widen = plain(doubles, (vector,), lambda b, x: b.fpext(x, _DOUBLES), lambda x: x.astype(np.float64))
 narrow = plain(
     vector, (doubles,), lambda b, x: b.fptrunc(x, _FLOATS), lambda x: x.astype(np.float32)
 )

@@ -107,8 +107,6 @@ class _Operation:
     makes_mask: bool = False
 
 
-
-
 OPERATIONS: dict[str, _Operation] = {
     **{
         name: _Operation(vector, numbers)
@@ -374,10 +372,9 @@ def compiled(
     code = Code(results)
     reads = [n for n in order if n in code.inputs] + [n for n in code.inputs if n not in order]
     row = [f"to_{i}" for i in range(len(results))] + [f"at_{name_of(n)}" for n in reads] + ["count"]
-    lines = ["def formula(a):", *(f"    {name} = a[{i}]" for i, name in enumerate(row))]
-    lines += [
-        f"    p{i} = broadcast(float_of(a[{len(row) + i}]))" for i in range(len(code.parameters))
-    ]
+    row += [f"n{i}: float" for i in range(len(code.parameters))]
+    lines = [f"def formula({', '.join(row)}):"]
+    lines += [f"    p{i} = broadcast(n{i})" for i in range(len(code.parameters))]
     lines += ["    for i in range(0, count, LANES):"]
     lines += [f"        {name_of(n)} = load(at_{name_of(n)}, i)" for n in reads]
     lines += [f"        {line}" for line in code.lines]
@@ -390,7 +387,7 @@ _NAMES: dict[str, Any] = {
     **{name: made.vector for name, made in OPERATIONS.items()},
     **{
         name: getattr(simd, name)
-        for name in ("LANES", "broadcast", "float_of", "fma", "load", "load_first", "load_scalar",
+        for name in ("LANES", "broadcast", "fma", "load", "load_first", "load_scalar",
                      "store", "store_first")
     },
 }  # fmt: skip
@@ -398,7 +395,7 @@ _NAMES: dict[str, Any] = {
 
 @functools.cache
 def kernel_of(source: str, label: str) -> Kernel:
-    """The kernel of a function ``formula(a)`` in the names of formulas."""
+    """The kernel of a function ``formula`` in the names of formulas."""
     names = dict(_NAMES, __name__=__name__)
     exec(source, names)  # written by this package, of names and numbers only
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]

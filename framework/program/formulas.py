@@ -225,6 +225,17 @@ class Chain:
     def _label(self) -> str:
         return "_".join(self._names[:3])
 
+    @property
+    def makes_mask(self) -> bool:
+        """Whether the last step makes truth values; `forward` writes them as 1 and 0."""
+        return self._results[-1].expression.is_mask
+
+    def passes_on(self, *inputs: int) -> bool:
+        """Whether the gradients of these inputs are that of the output itself."""
+        wanted = [self._inputs[k] for k in inputs]
+        found = _walked_back(self._results[-1], self._gradient, wanted)
+        return all([e is given("g") for e in found])
+
     @functools.cached_property
     def forward(self) -> Formula:
         """The value of the last step; reads inputs, by their numbers."""

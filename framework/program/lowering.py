@@ -25,6 +25,16 @@ TRANSLATIONS: dict[str, Callable[..., Any]] = {}
 LOWERINGS: dict[str, OpLowering] = {}
 
 
+#: How all other ops do: from a trace, the op, its arrays and its settings.
+OTHERWISE: list[Callable[..., Any]] = []
+
+
+def otherwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Register how ops without a translation become nodes."""
+    OTHERWISE.append(function)
+    return function
+
+
 def traces(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register how ops of these names become nodes."""
 
@@ -41,13 +51,13 @@ class OpLowering:
 
     Attributes:
         reads_output: whether `backward` needs the op's output.
-        reads_input: whether `backward` needs the op's input.
-        in_place: whether the output may take the place of the input.
     """
 
     reads_output = False
-    reads_input = False
-    in_place = False
+
+    def reads_output_of(self, node: Node) -> bool:
+        """Whether `backward` needs the output of this node."""
+        return self.reads_output
 
     def prepare(self, low: Lowering, node: Node) -> None:
         """Emit what depends on the variables only, as tasks that run once before the shards."""
@@ -176,7 +186,7 @@ class Lowering:
         source = next((n for n in self.graph.nodes if n.output == value), None)
         if source is None or len(self.graph.consumers(value)) > 1 or value in self.graph.kept:
             return self.output(node)
-        if LOWERINGS[source.op].reads_output or source.settings.get("relu"):
+        if LOWERINGS[source.op].reads_output_of(source) or source.settings.get("relu"):
             return self.output(node)
         if source.op == "reshape":  # its room is that of another value
             return self.output(node)

@@ -10,10 +10,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..autograd.tape import OPS
 from .graph import Graph, Node, values_in
+from .lowering import LOWERINGS
 
 #: What can add a bias to its sums, and hold them above 0, while they are in registers.
 _SUMS = ("conv", "conv_transpose", "dense", "depthwise", "local")
+#: Steps of a formula at most.
+LONGEST = 24
 
 
 def rewritten(graph: Graph) -> Graph:
@@ -83,23 +87,65 @@ def bias_into_sums(graph: Graph) -> None:
 
 def relu_into_sums(graph: Graph) -> None:
     """Sums are held above 0 before they are written."""
-    for node in [n for n in graph.nodes if n.op == "relu"]:
+    for node in [n for n in graph.nodes if _is_relu(n)]:
         maker = _maker(graph, node.inputs[0])
         if maker is not None and maker.op in _SUMS and not maker.settings["relu"]:
             maker.settings["relu"] = True
             _leave_out(graph, node)
 
 
-def scales_into_one(graph: Graph) -> None:
-    """``c (a x + b) + d`` is ``(c a) x + (c b + d)``."""
-    for node in [n for n in graph.nodes if n.op == "scale_shift"]:
-        before = _maker(graph, node.inputs[0])
-        if before is None or before.op != "scale_shift" or before.output != node.inputs[0]:
+def _is_relu(node: Node) -> bool:
+    """Whether a node holds its input above 0, and does nothing else."""
+    if node.op != "formula" or len(node.settings["steps"]) != 1:
+        return False
+    ((op, _, settings),) = node.settings["steps"]
+    return op is OPS["relu"] and not any(value for _, value in settings)
+
+
+def formulas_into_one(graph: Graph) -> None:
+    """A formula that only another reads is part of it, and truth values are of all that read them.
+
+    What has only one step, and a gradient that is known from its output, stays alone: then its
+    input need not be kept.
+    """
+    for node in graph.nodes:
+        if node.op != "formula":
             continue
-        factor, offset = (node.settings[k] for k in ("factor", "offset"))
-        node.settings["factor"] = factor * before.settings["factor"]
-        node.settings["offset"] = factor * before.settings["offset"] + offset
-        _leave_out(graph, before)
+        for value in node.inputs:
+            source = graph.source(value)
+            if source is None or source.op != "formula":
+                continue
+            once = _read_once(graph, value)
+            small = len(node.settings["steps"]) + len(source.settings["steps"]) <= LONGEST
+            if source.settings["masks"] or (once and small and not _from_output(node)):
+                _put_into(source, node)
+
+
+def _from_output(node: Node) -> bool:
+    return LOWERINGS[node.op].reads_output_of(node)
+
+
+def _put_into(source: Node, node: Node) -> None:
+    """Let a formula compute what it has read."""
+    steps, before = node.settings["steps"], source.settings["steps"]
+    inputs = [v for v in node.inputs if v != source.output]
+    inputs += [v for v in source.inputs if v not in inputs]
+
+    def place(operand: Any, of: Node, first: int) -> Any:
+        if not isinstance(operand, tuple):
+            return operand
+        kind, number = operand
+        if kind == "step":
+            return ("step", number + first)
+        value = of.inputs[number]
+        return ("step", len(before) - 1) if value == source.output else ("in", inputs.index(value))
+
+    made = [
+        (op, tuple(place(o, of, first) for o in operands), settings)
+        for of, first, part in ((source, 0, before), (node, len(before), steps))
+        for op, operands, settings in part
+    ]
+    node.settings["steps"], node.inputs = tuple(made), tuple(inputs)
 
 
 def drop_unread(graph: Graph) -> None:
@@ -133,6 +179,7 @@ REWRITES: tuple[Callable[[Graph], None], ...] = (
     drop_unread,
     bias_into_sums,
     relu_into_sums,
-    scales_into_one,
+    formulas_into_one,
+    drop_unread,
     borders_of_inputs,
 )

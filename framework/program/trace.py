@@ -26,7 +26,7 @@ from ..autograd.variable import Variable
 from ..config.naming import is_own
 from ..errors import ShapeError
 from .graph import Graph, Mark, NotNative, Shape, factors_of
-from .lowering import TRANSLATIONS
+from .lowering import OTHERWISE, TRANSLATIONS
 from .rewrite import rewritten
 from .watching import held_by, patched
 
@@ -406,10 +406,12 @@ class Trace:
         if step is not None:
             return step.result
         before = self.graph.mark()
-        if known is None:
-            raise self.refusal(f"the op {op.name!r} has no lowering")
         try:
-            result = known(self, *_bound(op, args), **_settings(op, args, settings))
+            arrays, rest = _bound(op, args), _settings(op, args, settings)
+            if known is None:
+                result = OTHERWISE[0](self, op, arrays, rest)
+            else:
+                result = known(self, *arrays, **rest)
         except NotNative as error:
             raise self.refusal(str(error)) from None
         self._note(op, args, settings, result, before)

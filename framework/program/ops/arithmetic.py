@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import numbers
 from typing import Any
 
 import numpy as np
 
+from ...autograd.tape import OPS
 from ...autograd.variable import Variable
-from ...kernels import joining, pointwise, products
-from ...kernels.native import Kernel
-from ...kernels.simd import SHARD, bits_of
-from ..build import Buffer
+from ...kernels import pointwise, products
+from ...kernels.simd import SHARD
 from ..graph import Node, NotNative
-from ..lowering import Lowering, OpLowering, lowers, traces
+from ..lowering import OTHERWISE, Lowering, OpLowering, lowers, traces
 from ..trace import Trace, Traced, View
 from .shape import stretched
 
@@ -74,11 +72,6 @@ def broadcast(t: Trace, op: str, *operands: Any) -> tuple[Traced, ...]:
     return tuple(stretched(t, x, target) for x in tensors)
 
 
-def affine(t: Trace, x: Traced, factor: float, offset: float = 0.0) -> Traced:
-    """``factor x + offset``."""
-    return t.add("scale_shift", (x,), x.sample, factor=float(factor), offset=float(offset))
-
-
 def _along_channels(x: Any, y: Any) -> tuple[Traced, Any] | None:
     """A tensor, and a variable for its last axes; None: that is not what the operands are."""
     x, y = (y, x) if isinstance(y, Traced) else (x, y)
@@ -90,24 +83,6 @@ def _along_channels(x: Any, y: Any) -> tuple[Traced, Any] | None:
     if len(y.shape) >= x.ndim or not shape or x.sample[len(x.sample) - len(shape) :] != shape:
         return None
     return x, y.variable if isinstance(y, View) else y
-
-
-#: x op c and c op x, for a number c, as (factor, offset); None: it is none.
-_WITH_NUMBER: dict[str, tuple[Any, Any]] = {
-    "add": (lambda c: (1, c), lambda c: (1, c)),
-    "subtract": (lambda c: (1, -c), lambda c: (-1, c)),
-    "multiply": (lambda c: (c, 0), lambda c: (c, 0)),
-    "divide": (lambda c: (1 / c, 0) if c else None, lambda c: None),
-}
-
-
-def _with_number(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
-    swapped = not isinstance(x, Traced)
-    value, constant = (y, number(x)) if swapped else (x, number(y))
-    if constant is None or not isinstance(value, Traced) or value.dtype != np.float32:
-        return None
-    found = _WITH_NUMBER[op][swapped](constant)
-    return None if found is None else affine(t, value, *found)
 
 
 def _with_array(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
@@ -128,158 +103,23 @@ def _with_array(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
 
 @traces("add")
 def _add(t: Trace, x: Any, y: Any) -> Traced:
-    if (found := _with_number(t, "add", x, y)) is not None:
-        return found
     if (found := _with_array(t, "add", x, y)) is not None:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("shift", (pair[0],), pair[0].sample, {"bias": pair[1]})
-    x, y = broadcast(t, "add", x, y)
-    return t.add("add", (x, y), x.sample, factor=1.0)
-
-
-@traces("subtract")
-def _subtract(t: Trace, x: Any, y: Any) -> Traced:
-    if (found := _with_number(t, "subtract", x, y)) is not None:
-        return found
-    x, y = broadcast(t, "subtract", x, y)
-    return t.add("add", (x, y), x.sample, factor=-1.0)
+    return OTHERWISE[0](t, OPS["add"], (x, y), {})  # type: ignore[no-any-return]
 
 
 @traces("multiply")
 def _multiply(t: Trace, x: Any, y: Any) -> Traced:
-    if (found := _with_number(t, "multiply", x, y)) is not None:
-        return found
     if (found := _with_array(t, "multiply", x, y)) is not None:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("gain", (pair[0],), pair[0].sample, {"gain": pair[1]})
-    x, y = broadcast(t, "multiply", x, y)
-    return t.add("multiply", (x, y), x.sample)
-
-
-@traces("divide")
-def _divide(t: Trace, x: Any, y: Any) -> Traced:
-    if (found := _with_number(t, "divide", x, y)) is not None:
-        return found
-    raise NotNative("the op 'divide' has no lowering for its operands")
-
-
-@traces("maximum")
-def _maximum(t: Trace, x: Any, y: Any) -> Traced:
-    x, y = broadcast(t, "maximum", x, y)
-    return t.add("maximum", (x, y), x.sample)
-
-
-@traces("minimum")
-def _minimum(t: Trace, x: Any, y: Any) -> Traced:
-    x, y = broadcast(t, "minimum", x, y)
-    return t.add("minimum", (x, y), x.sample)
-
-
-@traces("negative")
-def _negative(t: Trace, x: Any) -> Traced:
-    return affine(t, x, -1)
-
-
-@traces("square")
-def _square(t: Trace, x: Any) -> Traced:
-    return t.add("multiply", (x, x), x.sample)
-
-
-@traces("power")
-def _power(t: Trace, x: Any, y: Any) -> Traced:
-    if isinstance(x, Traced) and number(y) == 2:
-        return _square(t, x)
-    raise NotNative("the op 'power' has no lowering for its operands")
+    return OTHERWISE[0](t, OPS["multiply"], (x, y), {})  # type: ignore[no-any-return]
 
 
 # To instructions
-
-
-@lowers("add")
-class Add(OpLowering):
-    """x + factor y."""
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        x, y = (low.values[v] for v in node.inputs)
-        factor = bits_of(node.settings["factor"])
-        size = low.size(node.output)
-        low.build.emit(pointwise.multiply_add, low.output(node), x, y, size, factor)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, size = low.gradients[node.output], low.size(node.output)
-        factor = bits_of(node.settings["factor"])
-        low.give(node.inputs[1], lambda out: low.build.emit(pointwise.scale, out, g, size, factor))
-        low.give(node.inputs[0], lambda out: low.build.emit(pointwise.copy, out, g, size))
-
-
-@lowers("multiply")
-class Multiply(OpLowering):
-    """x y."""
-
-    reads_input = True
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        x, y = (low.values[v] for v in node.inputs)
-        low.build.emit(joining.multiply, low.output(node), x, y, low.size(node.output))
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, size = low.gradients[node.output], low.size(node.output)
-
-        def pull(out: Buffer, factor: Buffer) -> None:
-            low.build.emit(joining.multiply, out, g, factor, size)
-
-        for value, other in (node.inputs, node.inputs[::-1]):
-            low.give(value, functools.partial(pull, factor=low.values[other]))
-
-
-class _Extremum(OpLowering):
-    """The larger or the smaller; at a tie each gets half the gradient."""
-
-    reads_input = reads_output = True
-    there: Kernel
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        x, y = (low.values[v] for v in node.inputs)
-        low.build.emit(self.there, low.output(node), x, y, low.size(node.output))
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, y, size = low.gradients[node.output], low.values[node.output], low.size(node.output)
-
-        def pull(out: Buffer, mine: Buffer, others: Buffer) -> None:
-            low.build.emit(joining.chosen_back, out, g, y, mine, others, size)
-
-        for value, other in (node.inputs, node.inputs[::-1]):
-            low.give(
-                value, functools.partial(pull, mine=low.values[value], others=low.values[other])
-            )
-
-
-@lowers("maximum")
-class Maximum(_Extremum):
-    there = joining.larger
-
-
-@lowers("minimum")
-class Minimum(_Extremum):
-    there = joining.smaller
-
-
-@lowers("scale_shift")
-class ScaleShift(OpLowering):
-    """factor x + offset."""
-
-    def forward(self, low: Lowering, node: Node) -> None:
-        factor, offset = (bits_of(node.settings[k]) for k in ("factor", "offset"))
-        x = low.values[node.inputs[0]]
-        size = low.size(node.output)
-        low.build.emit(joining.affine, low.output_in_place(node), x, size, factor, offset)
-
-    def backward(self, low: Lowering, node: Node) -> None:
-        g, factor = low.gradients[node.output], bits_of(node.settings["factor"])
-        low.build.emit(pointwise.scale, g, g, low.size(node.output), factor)
-        low.pass_on(node.inputs[0], g)
 
 
 @lowers("spread")
@@ -329,8 +169,6 @@ class Shift(OpLowering):
 @lowers("gain")
 class Gain(OpLowering):
     """x times a variable along the last axes."""
-
-    reads_input = True
 
     def forward(self, low: Lowering, node: Node) -> None:
         x, gain = low.values[node.inputs[0]], node.variables["gain"]

@@ -65,8 +65,6 @@ def _inference(
 class BatchNorm(OpLowering):
     """Normalisation by the moments of the batch (a barrier each way), or by the moving ones."""
 
-    reads_input = True
-
     @staticmethod
     def _sizes(low: Lowering, node: Node) -> tuple[int, int, int]:
         """Elements before an axis, of it, and after it."""

@@ -365,7 +365,6 @@ def phases(length: int, taps: int, stride: int, apart: int, pad: int) -> list[_P
 class _Convolving(OpLowering):
     """What convolutions and their transposes share."""
 
-    reads_input = True
     transposed = False
 
     def prepare(self, low: Lowering, node: Node) -> None:

@@ -25,8 +25,6 @@ def _two(sizes: tuple[int, ...], fill: int) -> tuple[int, int]:
 class Depthwise(OpLowering):
     """A kernel or more for each channel; see `kernels.channelwise`."""
 
-    reads_input = True
-
     @staticmethod
     def _numbers(low: Lowering, node: Node) -> dict[str, int]:
         *image, channels = low.graph.shapes[node.inputs[0]]

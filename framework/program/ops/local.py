@@ -70,8 +70,6 @@ class _Positions:
 class Local(OpLowering):
     """For every position a product with a matrix of its own."""
 
-    reads_input = True
-
     def forward(self, low: Lowering, node: Node) -> None:
         at, bias = _Positions(low, node), node.variables.get("bias")
         w, x, out = (

@@ -148,7 +148,7 @@ class AveragePool(_Pooling):
 class MaxPool(_Pooling):
     """The largest of each window."""
 
-    reads_input = reads_output = True
+    reads_output = True
     there, back = staticmethod(windows.maximum), staticmethod(windows.maximum_back)
 
     @staticmethod
@@ -161,7 +161,7 @@ class MaxPool(_Pooling):
 class BinsMax(OpLowering):
     """Along one axis, the largest of each bin ``(first, below)``."""
 
-    reads_input = reads_output = True
+    reads_output = True
 
     @staticmethod
     def _emit(

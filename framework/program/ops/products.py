@@ -121,8 +121,6 @@ def correlate(
 class Dense(OpLowering):
     """``y[o] = sum x[i] w[i, o]``: a convolution of one pixel."""
 
-    reads_input = True
-
     @staticmethod
     def _numbers(inputs: int, outputs: int, pitch: int) -> dict[str, int]:
         ones = (
@@ -214,8 +212,6 @@ def add_bias_gradient(low: Lowering, bias: Any, g: Buffer, pixels: int, channels
 @lowers("products")
 class Products(OpLowering):
     """``y[m, n] = sum x[m, k] z[n, k]``, sample by sample."""
-
-    reads_input = True
 
     def forward(self, low: Lowering, node: Node) -> None:
         x, z = (low.values[v] for v in node.inputs)

@@ -10,7 +10,6 @@ from ...ops.axes import axis_tuple
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
 from ..trace import Trace, Traced
-from .arithmetic import affine
 from .shape import Move, moved, permuted, reshaped
 
 
@@ -48,7 +47,7 @@ def _mean(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
     if axes and axes == tuple(range(len(axes))) and len(rest) == 1:  # the pixels of an image
         return reshaped(t, t.add("global_average", (x,), rest), shape)
     count = math.prod(x.sample[a] for a in axes)
-    return reshaped(t, affine(t, total(t, x, axes), 1 / count), shape)
+    return reshaped(t, total(t, x, axes) * (1 / count), shape)
 
 
 @traces("max")
@@ -62,7 +61,7 @@ def _max(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
 
 @traces("min")
 def _min(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
-    return affine(t, _max(t, affine(t, x, -1), axis, keepdims), -1)
+    return -_max(t, -x, axis, keepdims)
 
 
 @lowers("global_average")
@@ -89,7 +88,7 @@ class GlobalAverage(OpLowering):
 class GlobalMax(OpLowering):
     """The largest of each channel; equal ones share the gradient."""
 
-    reads_input = reads_output = True
+    reads_output = True
 
     def forward(self, low: Lowering, node: Node) -> None:
         *pixels, channels = low.graph.shapes[node.inputs[0]]

@@ -141,8 +141,6 @@ def _three(walks: list[_Walk], *steps: str) -> list[int]:
 class Standardize(OpLowering):
     """Layer, group, root mean square and unit normalisation."""
 
-    reads_input = True
-
     @staticmethod
     def _loops(node: Node) -> list[int]:
         """The loops of the kernels over x."""
@@ -192,8 +190,6 @@ class Standardize(OpLowering):
 @lowers("local_response")
 class LocalResponse(OpLowering):
     """Each channel divided by the size of its neighbours."""
-
-    reads_input = True
 
     @staticmethod
     def _numbers(low: Lowering, node: Node) -> list[int]:
