@@ -1,7 +1,7 @@
 """Into and out of the batch-innermost layout: samples to shards, predictions back.
 
-The last shard of a batch may have fewer samples than lanes. Its other lanes hold zeros and weigh
-nothing in the loss, so their gradients are zero.
+The last shard of a batch may have fewer samples than lanes. Its other lanes weigh nothing in the
+loss, so their gradients are zero.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ def _gather(name: str, single_bytes: bool) -> Kernel:
 gather = _gather("gather", single_bytes=False)
 #: As `gather`, from uint8.
 gather_bytes = _gather("gather_bytes", single_bytes=True)
+
+
+@kernel
+def fill_lanes(out, count, size):
+    """Lanes of no sample, from count on, hold what the first one does: so they are numbers that may
+    be divided by, or whose logarithm may be taken, wherever samples are."""
+    for i in range(0, size * SHARD, SHARD):
+        for n in range(count, SHARD):
+            store_scalar(out, i + n, load_scalar(out, i))
 
 
 @kernel

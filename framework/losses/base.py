@@ -178,12 +178,15 @@ class Loss(Checked):
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         y_pred = floating(y_pred, self.dtype)
-        y_true = self._targets(y_true, y_pred.dtype)
+        y_true = self.targets(y_true, y_pred.dtype)
         values = self.call(y_true, y_pred)
         if values is None:
             raise TypeError(f"The loss {self.name!r} returned None. Does it end in a return?")
         values = as_tensor(values)
         return reduce_values(values, sample_weight, self.reduction, self.mask(y_true, values))
+
+    #: Whether targets are class numbers, rather than arrays like the predictions.
+    takes_labels: bool = False
 
     def mask(self, y_true: Tensor, values: Tensor) -> Array | None:
         """Which of the values of `call` count, as booleans of their shape; None: all of them."""
@@ -201,7 +204,8 @@ class Loss(Checked):
     def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
         """Warn of predictions that this loss would misread. May be left out, too."""
 
-    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
+    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+        """The targets as `call` takes them."""
         return as_tensor(y_true, dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..config.checked import SOME, Inner, NotNegative, Share
 from ..config.serialization import register
 from ..config.tracebacks import warn
 from ..errors import ShapeError
+from ..ops.stateful import share_cross_entropy, sparse_share_cross_entropy
 from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
 from .checks import labels, one_hot, yes_or_no
 from .wrapping import FunctionLoss, loss_function
@@ -45,8 +46,11 @@ def categorical_crossentropy(
 ) -> Tensor:
     """-sum(y_true log(y_pred)) over the classes. Settings: see `CategoricalCrossentropy`."""
     y_true = _smoothed(y_true, label_smoothing, y_true.shape[axis])
-    logs = ops.log_softmax(y_pred, axis=axis) if from_logits else ops.log(_shares(y_pred, axis))
-    return -ops.sum(y_true * logs, axis=axis)
+    if axis not in (-1, y_pred.ndim - 1):
+        y_true, y_pred = ops.moveaxis(y_true, axis, -1), ops.moveaxis(y_pred, axis, -1)
+    if from_logits:
+        return ops.softmax_cross_entropy(y_pred, y_true)
+    return share_cross_entropy(y_pred, y_true, least=EPSILON)
 
 
 def _along(factors: Any, p: Tensor, axis: int) -> Tensor:
@@ -97,16 +101,14 @@ def sparse_categorical_crossentropy(
     """-log(y_pred[label]). Settings: see `SparseCategoricalCrossentropy`."""
     if axis not in (-1, y_pred.ndim - 1):
         y_pred = ops.moveaxis(y_pred, axis, -1)
-    classes = y_true.data.reshape(y_pred.shape[:-1])
+    classes = y_true.reshape(y_pred.shape[:-1])
     counted = None if ignore_class is None else classes != ignore_class
     if counted is not None:
-        classes = np.where(counted, classes, 0)
+        classes = ops.where(counted, classes, 0)
     if from_logits:
         values = ops.sparse_softmax_cross_entropy(y_pred, classes)
     else:
-        chosen = ops.take_along_axis(y_pred, classes[..., None], axis=-1)
-        share = chosen / ops.sum(y_pred, axis=-1, keepdims=True)
-        values = -ops.log(_kept(share)).reshape(classes.shape)
+        values = sparse_share_cross_entropy(y_pred, classes, least=EPSILON)
     return values if counted is None else ops.where(counted, values, 0.0)
 
 

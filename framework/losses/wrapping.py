@@ -29,11 +29,13 @@ class Form(NamedTuple):
     takes_labels: bool  # targets are class numbers rather than floats like the predictions
     settings: dict[str, inspect.Parameter]
     mask: Mask | None
+    prepare: Callable[[Array], Array] | None
 
     def targets(self, y_true: Any, dtype: Any) -> Tensor:
         if self.takes_labels:
             return as_tensor(array_of(y_true).astype(np.intp, copy=False))
-        return as_tensor(y_true, dtype)
+        made = as_tensor(y_true, dtype)
+        return made if self.prepare is None else as_tensor(self.prepare(made.data))
 
     def matched(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
         return (y_true, y_pred) if self.takes_labels else match_ranks(y_true, y_pred)
@@ -44,7 +46,10 @@ FORMS: dict[Any, Form] = {}
 
 
 def loss_function(
-    check: Check, takes_labels: bool = False, mask: Mask | None = None
+    check: Check,
+    takes_labels: bool = False,
+    mask: Mask | None = None,
+    prepare: Callable[[Array], Array] | None = None,
 ) -> Callable[[Function], Function]:
     """Decorator: make a public loss function of its arithmetic, for arrays and with a check.
 
@@ -52,12 +57,13 @@ def loss_function(
         check: refuses targets that cannot be meant.
         takes_labels: targets are class numbers.
         mask: says which values count, when they are reduced.
+        prepare: what becomes of the targets first.
     """
 
     def enter(values: Function) -> Function:
         signature = inspect.signature(values)
         _, _, *settings = signature.parameters.values()
-        form = Form(values, check, takes_labels, {p.name: p for p in settings}, mask)
+        form = Form(values, check, takes_labels, {p.name: p for p in settings}, mask, prepare)
 
         defaults = {name: p.default for name, p in form.settings.items()}
         required = {name for name, value in defaults.items() if value is inspect.Parameter.empty}
@@ -178,7 +184,11 @@ class FunctionLoss(LossFunctionWrapper):
         form, who = FORMS[self.function], type(self).__name__
         form.check(who, array_of(y_true), shape, output, self._arguments)
 
-    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
+    @property
+    def takes_labels(self) -> bool:  # type: ignore[override]
+        return FORMS[self.function].takes_labels
+
+    def targets(self, y_true: Any, dtype: Any) -> Tensor:
         return FORMS[self.function].targets(y_true, dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from ..autograd.registry import Whole
 from ..autograd.tensor import Tensor, wrap
 from ..autograd.variable import Variable
 from .activations import relu, softmax
-from .arithmetic import maximum, power
+from .arithmetic import clip, maximum, power
 from .axes import axis_index, axis_tuple
-from .elementary import exp, square
+from .elementary import exp, log, square
+from .indexing import take_along_axis
 from .normalization import batch_norm, batch_norm_inference
 from .reductions import logsumexp
 from .reductions import sum as sum_
+from .shape import expand_dims, squeeze
 
 #: The length below which `unit_length` only lets a vector grow so much.
 SHORTEST = 1e-12
@@ -54,6 +56,30 @@ def shares(x: Any, axis: Any) -> Tensor:
     if isinstance(axis, int):
         return softmax(x, axis=axis)
     return exp(x - logsumexp(x, axis=axis_tuple(axis, x.ndim), keepdims=True))
+
+
+@Whole
+def share_cross_entropy(x: Any, targets: Any, least: float) -> Tensor:
+    """-sum(targets log(x over its sum)) along the last axis.
+
+    Args:
+        x: positive numbers, shape (..., classes).
+        targets: of the same shape.
+        least: how far the shares are kept from 0 and 1.
+    """
+    return -sum_(targets * log(_share(x, least)), axis=-1)
+
+
+@Whole
+def sparse_share_cross_entropy(x: Any, labels: Any, least: float) -> Tensor:
+    """As `share_cross_entropy`, for class numbers of shape (...)."""
+    chosen = take_along_axis(x, expand_dims(labels, -1), axis=-1)
+    share = chosen / sum_(x, axis=-1, keepdims=True)
+    return -log(squeeze(clip(share, least, 1 - least), -1))
+
+
+def _share(x: Any, least: float) -> Tensor:
+    return clip(x / sum_(x, axis=-1, keepdims=True), least, 1 - least)
 
 
 @Whole

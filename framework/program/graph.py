@@ -58,9 +58,9 @@ class Graph:
         shapes: of every value, for one sample. The first values are the inputs of the model.
         inputs: how many of the values are inputs.
         outputs: what the model returns: a value, or a list, tuple or dict of values.
-        output: the value that a loss looks at; of a model with one output that one.
         borders: zeros around an input, ``((top, bottom), (left, right))``, in the shape of it.
         activity: values whose elements belong to the loss, each with its regularizer.
+        losses: values that are weighed and added up.
         reasons: for each layer that computes something its name, the names of its ops, and why it
             is not native (None if it is).
     """
@@ -69,9 +69,9 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     inputs: int = 1
     outputs: Any = 0
-    output: int = 0
     borders: dict[int, Border] = field(default_factory=dict)
     activity: list[tuple[int, Any]] = field(default_factory=list)
+    losses: list[int] = field(default_factory=list)
     reasons: list[tuple[str, list[str], str | None]] = field(default_factory=list)
 
     def mark(self) -> Mark:
@@ -88,8 +88,9 @@ class Graph:
         nodes = [dataclasses.replace(n, settings=dict(n.settings), variables=dict(n.variables))
                  for n in self.nodes]  # fmt: skip
         return Graph(
-            list(self.shapes), nodes, self.inputs, self.outputs, self.output,
-            activity=list(self.activity), reasons=list(self.reasons),
+            list(self.shapes), nodes, self.inputs, self.outputs,
+            borders=dict(self.borders), activity=list(self.activity), losses=list(self.losses),
+            reasons=list(self.reasons),
         )  # fmt: skip
 
     def check_worth(self) -> None:
@@ -134,11 +135,7 @@ class Graph:
     @functools.cached_property
     def kept(self) -> frozenset[int]:
         """The values that somebody looks at after the forward pass (of a finished graph)."""
-        return frozenset([*self.results, *(value for value, _ in self.activity)])
-
-    def seen_from(self, value: int) -> Graph:
-        """The same graph, for the loss of this output."""
-        return dataclasses.replace(self, output=value)
+        return frozenset([*self.results, *(v for v, _ in self.activity), *self.losses])
 
     def behind(self, values: list[int]) -> set[Any]:
         """The variables that these values depend on."""

@@ -152,7 +152,7 @@ def read(low: Lowering, out: Buffer, source: Buffer) -> None:
 class Island(OpLowering):
     """A layer on the tape."""
 
-    reads_output = True  # which also keeps others from writing into lanes that stay zero
+    reads_output = True  # which also keeps others from writing into it
 
     def forward(self, low: Lowering, node: Node) -> None:
         island = low.islands[node] = _Island(low, node)
@@ -160,6 +160,7 @@ class Island(OpLowering):
         out = low.build.buffer(low.size(node.output), f"{node.layer}: island", "pinned")
         low.values[node.output] = out
         read(low, out, island.result)
+        low.fill_lanes(out)
 
     def backward(self, low: Lowering, node: Node) -> None:
         low.islands[node].lower_back(low, node)

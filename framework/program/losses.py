@@ -1,207 +1,130 @@
-"""Losses: which value they take, which kernel computes them, and how their targets get there.
+"""Losses of a program: what a loss computes is traced like a model, and joins its graph.
 
-Predictions (batch, ..., d) are pixels of d features each, and every pixel has a loss of its own: a
-class prediction for an image is one pixel, a segmentation has many.
+A loss says a number for each sample, or for each pixel of one. These are weighed and added up, and
+their weights are the gradients that go back.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..config.naming import is_own
-from ..kernels import errors, shards
+from ..errors import ShapeError
 from ..kernels import loss as kernels
-from ..kernels.native import Kernel
-from ..kernels.simd import SHARD, bits_of
-from .build import COUNT, Buffer
+from ..kernels import pointwise
+from ..kernels.simd import SHARD
+from .build import Buffer
 from .graph import Graph, NotNative, Shape
 from .lowering import Lowering
-from .watching import patched
+from .trace import BATCH, Trace, is_plain
 
 Array = np.ndarray
 
 
-class Form(NamedTuple):
-    """How a loss is computed.
-
-    Attributes:
-        kernel: see `kernels.errors` and `kernels.loss`.
-        settings: what the kernel takes after the number of features.
-        labels: whether targets are class numbers (batch, ...), not arrays like the predictions.
-        signs: whether targets of 0 and 1 mean -1 and 1.
-        before: whether the value is not the output, but what its softmax is taken of.
-    """
-
-    kernel: Kernel
-    settings: tuple[int, ...] = ()
-    labels: bool = False
-    signs: bool = False
-    before: bool = False
-
-
-def _elementwise(
-    expression: str, *settings: float, smoothing: float = 0.0, mean_of: int = 1, signs: bool = False
-) -> Form:
-    numbers = [1 - smoothing, smoothing / 2, 1 / mean_of, *settings, *(0.0,) * (2 - len(settings))]
-    kernel = errors.elementwise(expression)
-    return Form(kernel, tuple(bits_of(n) for n in numbers), signs=signs)
-
-
-def _mean(expression: str, signs: bool = False) -> Callable[..., Form]:
-    return lambda loss, features, softmax: _elementwise(expression, mean_of=features, signs=signs)
-
-
-def _huber(loss: Any, features: int, softmax: bool) -> Form:
-    return _elementwise("huber", loss.delta, mean_of=features)
-
-
-def _binary(loss: Any, features: int, softmax: bool) -> Form:
-    expression = "binary_logits" if loss.from_logits else "binary"
-    return _elementwise(expression, smoothing=loss.label_smoothing, mean_of=features)
-
-
-def _binary_focal(loss: Any, features: int, softmax: bool) -> Form:
-    expression = "focal_logits" if loss.from_logits else "focal"
-    alpha = loss.alpha if loss.apply_class_balancing else -1.0
-    return _elementwise(
-        expression, alpha, loss.gamma, smoothing=loss.label_smoothing, mean_of=features
-    )
-
-
-def _categorical(loss: Any, features: int, softmax: bool) -> Form:
-    smoothing = loss.label_smoothing
-    numbers = tuple(bits_of(n) for n in (1 - smoothing, smoothing / features))
-    if loss.from_logits or softmax:
-        smallest = 0.0 if loss.from_logits else errors.SMALLEST
-        settings = (*numbers, bits_of(smallest))
-        return Form(kernels.dense_cross_entropy, settings, before=not loss.from_logits)
-    return Form(kernels.of_shares("cross_entropy"), (*numbers, 0, 0, 0, 0))
-
-
-def _categorical_focal(loss: Any, features: int, softmax: bool) -> Form:
-    if np.ndim(loss.alpha):
-        raise NotNative("the loss has a factor for each class")
-    smoothing = loss.label_smoothing
-    numbers = (1 - smoothing, smoothing / features, loss.alpha, loss.gamma)
-    settings = (*(bits_of(n) for n in numbers), int(loss.from_logits), 0)
-    return Form(kernels.of_shares("focal"), settings)
-
-
-def _sparse(loss: Any, features: int, softmax: bool) -> Form:
-    if loss.from_logits or softmax:
-        smallest = 0.0 if loss.from_logits else errors.SMALLEST
-        settings = (bits_of(smallest),)
-        return Form(
-            kernels.sparse_cross_entropy, settings, labels=True, before=not loss.from_logits
-        )
-    return Form(kernels.of_shares("cross_entropy"), (bits_of(1.0), 0, 0, 0, 0, 1), labels=True)
-
-
-def _plain(kernel: Kernel) -> Callable[..., Form]:
-    return lambda loss, features, softmax: Form(kernel)
-
-
-#: The form of each class of loss, from its settings, the number of features, and whether the
-#: output is a softmax.
-FORMS: dict[str, Callable[[Any, int, bool], Form]] = {
-    "MeanSquaredError": _mean("squared"),
-    "MeanAbsoluteError": _mean("absolute"),
-    "MeanAbsolutePercentageError": _mean("percentage"),
-    "MeanSquaredLogarithmicError": _mean("logarithmic"),
-    "Huber": _huber,
-    "LogCosh": _mean("log_cosh"),
-    "Poisson": _mean("poisson"),
-    "KLDivergence": lambda loss, features, softmax: _elementwise("divergence"),
-    "Hinge": _mean("hinge", signs=True),
-    "SquaredHinge": _mean("squared_hinge", signs=True),
-    "CategoricalHinge": _plain(kernels.categorical_hinge),
-    "CosineSimilarity": _plain(kernels.cosine),
-    "BinaryCrossentropy": _binary,
-    "BinaryFocalCrossentropy": _binary_focal,
-    "CategoricalCrossentropy": _categorical,
-    "CategoricalFocalCrossentropy": _categorical_focal,
-    "SparseCategoricalCrossentropy": _sparse,
-}
-
-
 class LossPlan:
-    """A loss of a graph's output.
+    """A loss of one output of a model.
 
     Args:
-        loss: an instance of a class of this package.
-        graph: the model.
+        loss: a `Loss`.
+        shape: of a sample of the output.
+        batch: samples in a batch, which code of users may look at.
 
     Attributes:
-        value: what the gradient is given for.
-        losses: the losses of the pixels of a shard, weighed.
+        value: the values of the loss, in the graph that `join` was given.
+        losses: these values, weighed.
 
     Raises:
-        NotNative: the loss has no lowering, or not for this output.
+        NotNative: the loss cannot be traced.
     """
 
-    def __init__(self, loss: Any, graph: Graph) -> None:
+    def __init__(self, loss: Any, shape: Shape, batch: int = BATCH) -> None:
+        self.loss, self.shape = loss, shape
         name = type(loss).__name__
-        if not is_own(type(loss)) or patched(loss) or name not in FORMS:
-            raise NotNative(f"the loss {name} has no lowering")
-        self.shape = graph.shapes[graph.output]
-        if not self.shape:
-            raise NotNative("the loss is taken over outputs that are single numbers")
+        usual = all(
+            is_own(getattr(type(loss), method)) for method in ("__call__", "compute", "mask")
+        )
+        if not usual or {"__call__", "compute", "mask"} & vars(loss).keys():
+            raise NotNative(f"the loss {name} says itself what becomes of its values")
         if getattr(loss, "dtype", None) not in (None, "float32"):
             raise NotNative(f"the loss computes in {loss.dtype}")
-        if getattr(loss, "axis", -1) not in (-1, len(self.shape)):
-            raise NotNative(f"the loss has its classes at axis {loss.axis}")
-        *grid, self.features = self.shape
-        self.grid: Shape = tuple(grid)
-        self.pixels = math.prod(grid)
-        self.reduction = loss.reduction
-        self.ignored = getattr(loss, "ignore_class", None)
-        last = next((n for n in graph.nodes if n.output == graph.output), None)
-        softmax = last is not None and last.op == "softmax" and _along_features(last, self.features)
-        self.form = FORMS[name](loss, self.features, softmax)
-        self.value = graph.output
-        if self.form.before and last is not None:
-            self.value = last.inputs[0]
+        if loss.reduction in (None, "none"):
+            raise NotNative("the loss is no number")
+        self.target: Shape = shape[:-1] if loss.takes_labels else shape
+        self.trace = Trace([self.target, shape], BATCH if is_plain(loss) else batch)
+        if loss.takes_labels:
+            self.trace.given[0].dtype = np.dtype(np.intp)
+        self.trace.again = not is_plain(loss)
+        try:
+            self.trace.run_function(loss, self._values)
+        except NotNative as error:
+            raise NotNative(f"the loss {name} has no lowering: {error}") from None
+        except ShapeError as error:  # the eager step will refuse the shapes
+            raise NotNative(str(error)) from None
+        if not isinstance(self.trace.graph.outputs, int):
+            raise NotNative(f"the loss {name} returns more than a tensor")
+        self.grid: Shape = self.trace.graph.shapes[self.trace.graph.outputs]
+        self.pixels = math.prod(self.grid)
+
+    def _values(self, given: Any) -> Any:
+        return self.loss.call(*given)
+
+    def same(self) -> bool:
+        """Whether the loss still does what it did; code of users is asked in every batch."""
+        if not self.trace.again:
+            return True
+        try:
+            return not self.trace.run_function(self.loss, self._values)
+        except (NotNative, ShapeError):
+            return False
+
+    def join(self, graph: Graph, output: int) -> None:
+        """Let the graph of a model compute the loss of an output, too."""
+        mine = self.trace.graph.copy()
+        self.given = graph.add("given", (), self.target, self.loss.name)
+        places = {0: self.given, 1: output}
+        for node in mine.nodes:
+            places[node.output] = graph.add(
+                node.op, tuple(places[v] for v in node.inputs), mine.shapes[node.output],
+                node.layer, node.variables, **node.settings,
+            )  # fmt: skip
+        self.value = places[mine.outputs]
+        graph.losses.append(self.value)
+
+    def moved(self, graph: Graph, place: int) -> None:
+        """Take the values from where they are in a graph that was rewritten."""
+        self.value = graph.losses[place]
 
     def emit(self, low: Lowering, trains: bool) -> None:
-        """Emit the loss, and (`trains`) the gradient of its value."""
+        """Emit the weighed sum, and (`trains`) the gradient of the values."""
         low.build.note = "loss"
+        self.targets = low.given.get(self.given)
         self.losses, self.weights = (
             low.build.buffer(self.pixels * SHARD, name, "batch") for name in ("losses", "weights")
         )
-        if self.form.labels:
-            self.targets = targets = low.build.buffer(self.pixels * SHARD, "labels", "batch")
-        else:
-            numbers = self.pixels * self.features
-            self.targets = low.build.buffer(numbers * SHARD, "targets", "outside")
-            targets = low.build.buffer(numbers * SHARD, "targets of a shard", "pinned")
-            low.build.emit(shards.gather, targets, self.targets, COUNT, 1, 1, numbers, 0, 0, 1)
-
-        def emit(gradient: Buffer | int) -> None:
-            arrays = (self.losses, gradient, low.values[self.value], targets, self.weights)
-            numbers = (self.pixels, self.features, *self.form.settings)
-            low.build.emit(self.form.kernel, *arrays, *numbers)
-
+        values, size = low.values[self.value], self.pixels * SHARD
+        low.build.emit(kernels.weigh, self.losses, values, self.weights, size)
         if not trains:
-            emit(0)
-        elif not low.needs_gradient(self.value):
+            return
+        if not low.needs_gradient(self.value):
             raise NotNative("nothing that is trained reaches the loss")
-        else:
-            low.give(self.value, emit)
+
+        def emit(out: Buffer) -> None:
+            low.build.emit(pointwise.copy, out, self.weights, size)
+
+        low.give(self.value, emit)
 
     def accepts(self, y: Any, count: int, sample_weight: Any = None) -> bool:
-        """Whether targets and weights have the form that the kernel takes."""
-        array = np.asarray(y)
-        shape = (count, *self.grid)
+        """Whether targets and weights have the form that the program takes."""
+        array, shape = np.asarray(y), (count, *self.grid)
         if sample_weight is not None and _aligned(np.asarray(sample_weight), shape) is None:
             return False
-        if self.form.labels:
-            return array.dtype.kind in "biuf" and array.shape in (shape, (*shape, 1))
-        fits = array.shape == (count, *self.shape)
-        alone = not self.grid and self.features == 1 and array.shape == (count,)
+        target = (count, *self.target)
+        fits = array.shape == target or (self.loss.takes_labels and array.shape == (*target, 1))
+        alone = self.target == (1,) and array.shape == (count,)
         return array.dtype.kind in "biuf" and (fits or alone)
 
     def weight(self, sample_weight: Array | None, mask: Array | None, batch: int) -> Any:
@@ -209,13 +132,13 @@ class LossPlan:
         shape = (batch, *self.grid)
         weight: Any = 1.0 if sample_weight is None else _aligned(sample_weight, shape)
         if mask is not None:
-            counted = mask.astype(np.float32)
-            if self.reduction in ("mean", "sum_over_batch_size"):
+            counted = mask.reshape(shape).astype(np.float32)
+            if self.loss.reduction in ("mean", "sum_over_batch_size"):
                 counted *= counted.size / max(float(counted.sum()), 1.0)
             weight = weight * counted
-        if self.reduction == "sum":
+        if self.loss.reduction == "sum":
             return weight
-        if self.reduction == "mean_with_sample_weight" and np.ndim(weight):
+        if self.loss.reduction == "mean_with_sample_weight" and np.ndim(weight):
             total = float(np.sum(weight))
             return weight / total if total else 0.0
         return weight / math.prod(shape)
@@ -227,23 +150,16 @@ class LossPlan:
         """
         batch, shape = program.batch, (program.batch, *self.grid)
         weights = _Lanes(program.view(self.weights), batch, self.pixels)
-        labels = None
-        if self.form.labels:
-            labels = _Lanes(program.view(self.targets), batch, self.pixels)
+        loss = self.loss
 
         def put(y: Array, sample_weight: Array | None) -> Any:
-            if labels is None:
-                weights.put(self.weight(sample_weight, None, batch), shape)
-                array = np.ascontiguousarray(y, np.float32)
-                if self.form.signs and ((array == 0) | (array == 1)).all():
-                    array = 2 * array - 1
-                program.point(self.targets, array)
-                return array
-            given = y.reshape(shape)
-            mask = None if self.ignored is None else given != self.ignored
-            labels.put(given, shape)
+            targets = loss.targets(y.reshape(batch, *self.target), np.float32)
+            mask = loss.mask(targets, targets)
             weights.put(self.weight(sample_weight, mask, batch), shape)
-            return None
+            array = np.ascontiguousarray(targets.data, np.float32)
+            if self.targets is not None:  # or the loss does not look at them
+                program.point(self.targets, array)
+            return array
 
         return put
 
@@ -299,9 +215,3 @@ def _aligned(weight: Array, shape: Shape) -> Array | None:
         return None
     fits = all([n in (1, m) for n, m in zip(given, shape, strict=True)])
     return weight.reshape(given) if fits else None
-
-
-def _along_features(node: Any, features: int) -> bool:
-    """Whether a softmax is taken along the last axis."""
-    _, length, inner = node.settings["runs"]
-    return bool(inner == 1 and length == features)

@@ -100,6 +100,7 @@ class Lowering:
         inputs: where they come from.
         factor: what the gradients that are given count in the whole loss.
         masks: of the values that dropout makes.
+        given: where values of each run come from, besides the inputs.
         drawn: what has to be drawn before each run: a buffer from outside, and a function.
     """
 
@@ -116,6 +117,7 @@ class Lowering:
         self.shards = -(-batch // SHARD)
         self.masks: dict[int, Buffer] = {}
         self.drawn: list[tuple[Buffer, Callable[[], Any]]] = []
+        self.given: dict[int, Buffer] = {}
         #: The layers that run on the tape, by their nodes.
         self.islands: dict[Node, Any] = {}
         self.build = Build()
@@ -237,7 +239,7 @@ class Lowering:
         """Bring the samples of the shard into the first values."""
         for value, (shape, source) in enumerate(zip(self.samples, self.inputs, strict=True)):
             (top, _), (left, _) = self.graph.borders.get(value, ((0, 0), (0, 0)))
-            # Its border and its empty lanes are zero from the start: only this kernel writes it.
+            # Its border is zero from the start: nobody else writes it.
             buffer = self.build.buffer(self.size(value), f"{source.name} of the shard", "pinned")
             self.values[value] = buffer
             images = len(shape) == 3
@@ -248,6 +250,12 @@ class Lowering:
             self.build.emit(
                 kernel, buffer, source, COUNT, height, width, channels, top, left, pitch
             )
+            self.fill_lanes(buffer)
+
+    def fill_lanes(self, buffer: Buffer) -> None:
+        """Let lanes of no sample hold what another one does."""
+        if self.batch % SHARD:
+            self.build.emit(shards.fill_lanes, buffer, COUNT, buffer.size // SHARD)
 
     def forward(self) -> None:
         for node in self.graph.nodes:

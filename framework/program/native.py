@@ -207,8 +207,9 @@ class Native:
         if isinstance(made, Step):
             made.lock = self._lock
         plans = [] if isinstance(made, str) else made.losses  # those on the tape look every time
-        taped_ones = [isinstance(plan, TapedLoss) for plan in plans] or [False] * len(rows or ())
-        watched = [row.loss for row, t in zip(rows or (), taped_ones, strict=False) if not t]
+        asked = [isinstance(p, TapedLoss) or (p is not None and p.trace.again) for p in plans]
+        asked = asked or [False] * len(rows or ())
+        watched = [row.loss for row, t in zip(rows or (), asked, strict=False) if not t]
         watched = [loss for loss in watched if loss is not None]
         watched += [v.regularizer for v in regularized]
         entry = self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
@@ -307,7 +308,7 @@ class Native:
         if losses is not None and graph is not None:
             for value, (name, loss) in zip(graph.results, losses, strict=True):
                 if loss is not None:
-                    found.append((name, reason_for_tape(loss, graph.seen_from(value))))
+                    found.append((name, reason_for_tape(loss, graph.shapes[value])))
         if optimizer is not None and graph is not None:
             for v in self.model.trainable_variables:
                 if v.regularizer is not None and factors_of(v.regularizer) is None:

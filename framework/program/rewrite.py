@@ -28,11 +28,29 @@ def rewritten(graph: Graph) -> Graph:
     return graph
 
 
+def with_losses(graph: Graph, join: Callable[[Graph], None]) -> Graph:
+    """A rewritten graph that computes losses as well, the given one staying as it is.
+
+    Args:
+        graph: of a model.
+        join: adds what the losses compute.
+    """
+    graph = graph.copy()
+    join(graph)
+    for rewrite in (drop_unread, cross_entropy_of_logits, formulas_into_one, drop_unread):
+        rewrite(graph)
+    return graph
+
+
 def _read_once(graph: Graph, value: int) -> bool:
     """Whether one node reads a value, and nobody else looks at it."""
-    looked_at = {*values_in(graph.outputs), *(v for v, _ in graph.activity)}
     readers = sum(n.inputs.count(value) for n in graph.nodes)
-    return readers == 1 and value not in looked_at
+    return readers == 1 and value not in _looked_at(graph)
+
+
+def _looked_at(graph: Graph) -> set[int]:
+    """The values that are asked for from outside."""
+    return {*values_in(graph.outputs), *(v for v, _ in graph.activity), *graph.losses}
 
 
 def _maker(graph: Graph, value: int) -> Node | None:
@@ -60,8 +78,8 @@ def _leave_out(graph: Graph, node: Node) -> None:
     for other in graph.nodes:
         other.inputs = tuple(map(moved, other.inputs))
     graph.outputs = _each(moved, graph.outputs)
-    graph.output = moved(graph.output)
     graph.activity = [(moved(v), penalty) for v, penalty in graph.activity]
+    graph.losses = list(map(moved, graph.losses))
 
 
 def _each(function: Callable[[int], int], structure: Any) -> Any:
@@ -150,12 +168,26 @@ def _put_into(source: Node, node: Node) -> None:
 
 def drop_unread(graph: Graph) -> None:
     """Leave out what nobody reads, such as elements that were moved and then moved back."""
-    read = {*values_in(graph.outputs), *(v for v, _ in graph.activity)}
+    read = _looked_at(graph)
     for node in reversed(graph.nodes.copy()):
         if node.output in read or node.op in ("island", "batch_norm", "drawn"):  # they do more
             read.update(node.inputs)
         else:
             graph.nodes.remove(node)
+
+
+def cross_entropy_of_logits(graph: Graph) -> None:
+    """The cross-entropy of a softmax is taken from what the softmax is taken of."""
+    for node in graph.nodes:
+        if node.op != "cross_entropy" or not node.settings["of_shares"]:
+            continue
+        source = graph.source(node.inputs[0])
+        if source is None or source.op != "softmax":
+            continue
+        _, length, inner = source.settings["runs"]
+        if inner == 1 and length == graph.shapes[source.output][-1]:
+            node.inputs = (*source.inputs, *node.inputs[1:])
+            node.settings["of_shares"] = False
 
 
 def borders_of_inputs(graph: Graph) -> None:

@@ -13,10 +13,12 @@ from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
 from .build import COUNT, Buffer, Phase
 from .graph import Graph, NotNative, rearranged
+from .losses import LossPlan
 from .lowering import Lowering
 from .optimizing import Update
 from .penalties import ActivityPenalty, WeightPenalties
 from .program import Program, groups_of, pitch_of
+from .rewrite import with_losses
 from .taped_losses import TapedLoss, plan_of
 
 Array = np.ndarray
@@ -73,7 +75,9 @@ class Step:
         guard: int = 0,
         regularized: Sequence[Any] = (),
     ) -> None:
-        self.graph, self.batch, self.update = graph, batch, update
+        judged = loss if isinstance(loss, list) else [Judged(loss)] * len(graph.results)
+        self.batch, self.update = batch, update
+        self.graph = graph = self._with_losses(graph, judged)
         self.dtypes = [np.dtype(p) for p in (pixels if isinstance(pixels, list) else [pixels])]
         #: Held during a run: a program has one memory. All those of a model share one lock.
         self.lock = threading.RLock()
@@ -87,8 +91,7 @@ class Step:
         low.forward()
         self.output_shapes = [graph.shapes[value] for value in graph.results]
         self._predictions = [self._scatter(low, value) for value in graph.results]
-        judged = loss if isinstance(loss, list) else [Judged(loss)] * len(graph.results)
-        self._plan_losses(low, judged, regularized if loss is not None else ())
+        self._emit_losses(low, regularized if loss is not None else ())
         if update is not None:
             low.backward()
             self._clear_slots(low, phase)
@@ -128,14 +131,31 @@ class Step:
         low.build.emit(shards.scatter, out, low.values[value], COUNT, size)
         return out
 
-    def _plan_losses(self, low: Lowering, judged: list[Judged], regularized: Sequence[Any]) -> None:
-        """What makes up the loss, and the gradients of the values it looks at."""
-        graph, trains = self.graph, self.update is not None
+    def _with_losses(self, graph: Graph, judged: list[Judged]) -> Graph:
+        """A graph that computes the losses as well, as far as they are no matter of the tape."""
         self.factors = [factor for _, factor, _ in judged]
         self.losses = [
-            None if loss is None else plan_of(loss, graph.seen_from(value), taped)
+            None if loss is None else plan_of(loss, graph, value, taped, self.batch)
             for value, (loss, _, taped) in zip(graph.results, judged, strict=True)
         ]
+        plans = [
+            (plan, value)
+            for plan, value in zip(self.losses, graph.results, strict=True)
+            if isinstance(plan, LossPlan)
+        ]
+
+        def join(made: Graph) -> None:
+            for plan, value in plans:
+                plan.join(made, value)
+
+        made = with_losses(graph, join)
+        for place, (plan, _) in enumerate(plans):
+            plan.moved(made, place)
+        return made
+
+    def _emit_losses(self, low: Lowering, regularized: Sequence[Any]) -> None:
+        """What makes up the loss, and the gradients of the values it looks at."""
+        graph, trains = self.graph, self.update is not None
         judges = any(plan is not None for plan in self.losses)
         self.activities = [ActivityPenalty(*given) for given in graph.activity if judges]
         self.penalties = WeightPenalties(list(regularized))
@@ -169,8 +189,10 @@ class Step:
             low.build.phases.insert(0, phase)
 
     def fresh(self) -> bool:
-        """Whether all variables are still where the program was made for."""
-        return all([v.data is a for v, a in zip(self.variables, self._arrays, strict=True)])
+        """Whether all variables are still where the program was made for, and the losses do what
+        they did."""
+        there = all([v.data is a for v, a in zip(self.variables, self._arrays, strict=True)])
+        return there and all([plan is None or plan.same() for plan in self.losses])
 
     def accepts(self, targets: list[Any], weights: list[Any]) -> bool:
         """Whether targets and weights of all outputs have the forms that their losses take."""

@@ -12,7 +12,7 @@ from ..autograd.tape import grad_enabled
 from ..autograd.tensor import wrap
 from ..kernels import pointwise
 from .build import Buffer
-from .graph import Graph, NotNative
+from .graph import Graph, NotNative, Shape
 from .islands import Unexpected, outside, read, samples_of, written
 from .losses import LossPlan
 from .lowering import Lowering
@@ -27,11 +27,16 @@ class TapedLoss:
     Args:
         loss: a `Loss`.
         graph: the model.
+        output: the value that is judged.
     """
 
-    def __init__(self, loss: Any, graph: Graph) -> None:
-        self.loss, self.value = loss, graph.output
-        self.shape = graph.shapes[graph.output]
+    def __init__(self, loss: Any, graph: Graph, output: int) -> None:
+        self.loss, self.value = loss, output
+        self.shape = graph.shapes[output]
+
+    def same(self) -> bool:
+        """Whether it does what it did: it is asked in every run."""
+        return True
 
     def emit(self, low: Lowering, trains: bool) -> None:
         """Emit the pause in which the loss is computed, and (`trains`) the way back from it."""
@@ -86,20 +91,21 @@ class TapedLoss:
         return self.result
 
 
-def plan_of(loss: Any, graph: Graph, taped: bool = False) -> LossPlan | TapedLoss:
-    """How a loss of a graph's output is computed: by a kernel, else (or if `taped`) on the tape."""
-    if taped:
-        return TapedLoss(loss, graph)
-    try:
-        return LossPlan(loss, graph)
-    except NotNative:
-        return TapedLoss(loss, graph)
+def plan_of(loss: Any, graph: Graph, output: int, taped: bool, batch: int) -> LossPlan | TapedLoss:
+    """How a loss of an output of a graph is computed: in the graph, else (or if `taped`) on the
+    tape."""
+    if not taped:
+        try:
+            return LossPlan(loss, graph.shapes[output], batch)
+        except NotNative:
+            pass
+    return TapedLoss(loss, graph, output)
 
 
-def reason_for_tape(loss: Any, graph: Graph) -> str | None:
-    """Why a loss is computed on the tape, or None."""
+def reason_for_tape(loss: Any, shape: Shape) -> str | None:
+    """Why a loss of outputs of this shape is computed on the tape, or None."""
     try:
-        LossPlan(loss, graph)
+        LossPlan(loss, shape)
     except NotNative as error:
         return f"eager, the rest native: {error}"
     return None

@@ -141,6 +141,21 @@ class _Frame:
         self.calls = 0
 
 
+class _Function(NamedTuple):
+    """A function that is traced as if it were the call of a layer."""
+
+    owner: Any
+    function: Callable[[Any], Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.owner.name)
+
+    @property
+    def variables(self) -> list[Any]:
+        return []
+
+
 class Trace:
     """What a model does with samples of some shapes.
 
@@ -194,7 +209,13 @@ class Trace:
         self._at, self._frames, self.changed = 0, [], not self._steps
         self._unsteady = None
         with enable_grad():
-            returned = model(self.given, training=self.training)
+            if isinstance(model, _Function):
+                self._frames.append(_Frame(model, self.training, 0))
+                returned = model.function(self.given)
+                if (why := self._frames.pop().refused) is not None:
+                    raise NotNative(why)
+            else:
+                returned = model(self.given, training=self.training)
         if self._at < len(self._steps):
             self._cut(self._at)
         if self.changed or not _alike(returned, self._returned):
@@ -204,8 +225,15 @@ class Trace:
             if not all(isinstance(t, Traced) and t.dtype == _F32 for t in leaves):
                 raise NotNative(f"{model.name!r} returns what is no tensor of floats")
             self.graph.outputs = _numbers(returned)
-            self.graph.output = leaves[0].value
         return self.changed
+
+    def run_function(self, owner: Any, function: Callable[[Any], Any]) -> bool:
+        """As `run`, of a function of what is given.
+
+        Args:
+            owner: what has it: something with a name.
+        """
+        return self.run(_Function(owner, function))
 
     def refusal(self, why: str) -> NotNative:
         """An error for code that asks for what no program can do.

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from .. import ops
+from ..autograd.tape import OPS
 from ..autograd.tensor import tensor
 from ..kernels import (
-    activations,
     channelwise,
-    errors,
     joining,
     loss,
     moving,
@@ -30,7 +29,10 @@ from ..kernels import (
 )
 from ..kernels.native import Kernel
 from ..kernels.simd import FIXED_ROWS, TILE_ROWS
+from .ops.elementwise import chain_of
 
+#: Activations that nets have.
+USUAL = ("relu", "tanh", "sigmoid", "elu", "softplus")
 _ROOMS = (
     channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,
     shards, standardize, strided, updates, windows, winograd,
@@ -65,12 +67,10 @@ def usual_kernels() -> Iterator[Kernel]:
     for made, sizes in _BY_SIZE:
         for size in sizes:
             yield made(size)
-    for name in activations.EXPRESSIONS:
-        yield activations.value(name)
-        yield activations.slope(name)
-    for name in errors.EXPRESSIONS:
-        yield errors.elementwise(name)
-    yield from (loss.of_shares(name) for name in ("cross_entropy", "focal"))
+    for name in USUAL:
+        chain = chain_of(((OPS[name], (("in", 0),), tuple(sorted(OPS[name].defaults.items()))),))
+        yield chain.forward.kernel
+        yield (chain.backward_from_output() or chain.backward(0)).kernel
 
 
 def warmup(each: Callable[[Kernel], None] | None = None) -> int:
