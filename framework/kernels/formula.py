@@ -107,8 +107,6 @@ class _Operation:
     makes_mask: bool = False
 
 
-
-
 OPERATIONS: dict[str, _Operation] = {
     **{
         name: _Operation(vector, numbers)
@@ -139,7 +137,7 @@ OPERATIONS: dict[str, _Operation] = {
             ("log1p", vector_math.log1p, np.log1p),
             ("tanh", vector_math.tanh, np.tanh),
             ("erf", vector_math.erf, np.vectorize(math.erf)),
-            ("erfc", doubles.erfc, np.vectorize(math.erfc)),
+            ("erfc", vector_math.erfc, np.vectorize(math.erfc)),
             ("exp2", doubles.exp2, np.exp2),
             ("log2", doubles.log2, np.log2),
             ("log10", doubles.log10, np.log10),

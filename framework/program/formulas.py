@@ -255,7 +255,7 @@ class Chain:
             result = FROM_OUTPUT[op.name](self._gradient, out)
         elif op.name == "relu" and not any(settings.values()) and OPS.get(op.name) is op:
             # the output is above 0 where the input is
-            result = op.gradient(0, self._gradient, out, (out,), settings)  # type: ignore[arg-type]
+            result = op.gradient(0, self._gradient, out, (out,), settings)
         else:
             result = op.gradient(0, self._gradient, out, inputs, settings)  # type: ignore[arg-type]
         if result is None:
