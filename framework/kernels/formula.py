@@ -223,7 +223,7 @@ def _plainer(kind: str, operands: tuple[Expression, ...]) -> Expression | None:
     return None
 
 
-def _in_order(results: Iterable[Expression]) -> list[Expression]:
+def in_order(results: Iterable[Expression]) -> list[Expression]:
     """What some expressions are made of, operands first."""
     seen: dict[Expression, None] = {}
     stack = [(e, False) for e in reversed(list(results))]
@@ -253,7 +253,7 @@ class Code:
 
     def __init__(self, results: Sequence[Expression]) -> None:
         results = [as_floats(e) for e in results]
-        order = _in_order(results)
+        order = in_order(results)
         self.inputs = [e.value for e in order if e.kind == "given"]
         numbers = [e for e in order if e.kind == "number" and not _plain(e)]
         self.parameters = [float(e.value) for e in numbers]
@@ -395,9 +395,9 @@ _NAMES: dict[str, Any] = {
 
 
 @functools.cache
-def kernel_of(source: str, label: str) -> Kernel:
-    """The kernel of a function ``formula(a)`` in the names of formulas."""
-    names = dict(_NAMES, __name__=__name__)
+def kernel_of(source: str, label: str, **helpers: Any) -> Kernel:
+    """The kernel of a function ``formula(a)`` in the names of formulas, and of some helpers."""
+    names = {**_NAMES, **helpers, "__name__": __name__}
     exec(source, names)  # written by this package, of names and numbers only
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     return Kernel(names["formula"], f"{label}_{digest}", made=True)

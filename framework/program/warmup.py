@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -30,10 +31,17 @@ from ..kernels import (
 )
 from ..kernels.native import Kernel
 from ..kernels.simd import FIXED_ROWS, TILE_ROWS
+from .formulas import Chain
+from .updating import rule_of
 
 _ROOMS = (
     channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,
     shards, standardize, strided, updates, windows, winograd,
+)  # fmt: skip
+_ACTIVATIONS = (
+    "celu", "elu", "exp", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+    "leaky_relu", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink",
+    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
 )  # fmt: skip
 _BY_ROWS = (
     products.correlate,
@@ -54,11 +62,12 @@ _BY_SIZE = (
 )
 
 
-def usual_kernels() -> Iterator[Kernel]:
-    """Every kernel of programs, tiles of every size among them."""
+def usual_kernels(optimizers: Iterable[Any] = ()) -> Iterator[Kernel]:
+    """Every kernel of programs, tiles of every size and the updates of optimizers among them."""
     for room in _ROOMS:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
-    yield from updates.RULES.values()
+    yield from (rule.kernel for rule in map(rule_of, optimizers) if rule is not None)
+    yield from _usual_formulas()
     for made in _BY_ROWS:
         for count in range(max(TILE_ROWS, FIXED_ROWS), 0, -1):
             yield made(count)
@@ -73,14 +82,23 @@ def usual_kernels() -> Iterator[Kernel]:
     yield from (loss.of_shares(name) for name in ("cross_entropy", "focal"))
 
 
-def warmup(each: Callable[[Kernel], None] | None = None) -> int:
+def _usual_formulas() -> Iterator[Kernel]:
+    """The activations and their gradients."""
+    for name in _ACTIVATIONS:
+        chain = Chain(((name, (("in", 0),), {}),))
+        yield chain.forward.kernel
+        yield (chain.backward_from_output() or chain.backward(0)).kernel
+
+
+def warmup(each: Callable[[Kernel], None] | None = None, optimizers: Iterable[Any] = ()) -> int:
     """Fill the cache of compiled kernels of programs; returns how many there are.
 
     Args:
+        optimizers: those whose updates to compile.
         each: called with every kernel before it is compiled or found in the cache.
     """
     count = 0
-    for made in usual_kernels():
+    for made in usual_kernels(optimizers):
         if each is not None:
             each(made)
         assert made.address
