@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -25,10 +24,6 @@ def _everywhere(count: int = 1 << 16) -> Array:
     return np.concatenate([sizes, -sizes, _SPECIAL])
 
 
-def _erfc(x: Array) -> Array:
-    return np.fromiter(map(math.erfc, x.tolist()), np.float64, x.size)
-
-
 def _assert_within(got: Array, exact: Array, bound: float) -> None:
     """Within so many ulp; where the exact result is no finite float32, as NumPy rounds it."""
     with np.errstate(all="ignore"):
@@ -43,7 +38,7 @@ def _assert_within(got: Array, exact: Array, bound: float) -> None:
 @pytest.mark.parametrize(
     ("name", "exact"),
     [("log2", np.log2), ("log10", np.log10), ("exp2", np.exp2), ("sinh", np.sinh),
-     ("cosh", np.cosh), ("cbrt", np.cbrt), ("erfc", _erfc)],
+     ("cosh", np.cosh), ("cbrt", np.cbrt)],
 )  # fmt: skip
 def test_functions_are_rounded_once_over_the_whole_range(name: str, exact: Any) -> None:
     x = np.concatenate([_everywhere(), np.linspace(-120, 120, 1 << 15).astype(np.float32)])

@@ -70,7 +70,13 @@ def test_loss_regularizer_and_optimizer_are_named() -> None:
     class Own(gt.optimizers.SGD):
         pass
 
+    class Centred(gt.optimizers.SGD):
+        def update(self, weights: Any, gradient: Any, *others: Any) -> None:
+            super().update(weights, gradient - np.mean(gradient), *others)
+
     lines = _lines(_model(L.Dense(3), optimizer=Own(0.1)))
+    assert lines[2].endswith("native") and lines[-1].endswith("natively.")
+    lines = _lines(_model(L.Dense(3), optimizer=Centred(0.1)))
     assert "moved in NumPy" in lines[2] and "natively, but for" in lines[-1]
 
 
@@ -100,7 +106,7 @@ def test_warmup_says_how_many_kernels_are_ready(
 ) -> None:
     from gradtape import program
 
-    monkeypatch.setattr(program, "warmup", lambda each: each(program.warmup) or 7)
+    monkeypatch.setattr(program, "warmup", lambda each, optimizers: each(program.warmup) or 7)
     program.warmup.name = "a kernel"  # type: ignore[attr-defined]
     single = []
     monkeypatch.setattr(program, "warmup_eager", lambda: single.append(True))

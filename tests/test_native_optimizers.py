@@ -11,7 +11,7 @@ import pytest
 
 import gradtape as gt
 from gradtape import optimizers, program
-from gradtape.kernels import updates
+from gradtape.program.updating import rule_of
 
 L = gt.layers
 
@@ -82,13 +82,16 @@ def _agree(make: Any, prepare: Any = lambda model: None, steps: int = 7) -> None
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_optimizer_replays_as_it_runs(name: str) -> None:
-    optimizer = RULES[name]()
-    assert optimizer.rule == name and program.optimizing.has_kernel(optimizer)
+    assert program.optimizing.has_kernel(RULES[name]())
     _agree(RULES[name])
 
 
-def test_every_rule_is_one_of_an_optimizer() -> None:
-    assert set(RULES) == set(updates.RULES)
+def test_every_rule_is_one_of_the_usual_optimizers() -> None:
+    rules = {name: rule_of(make()) for name, make in RULES.items()}
+    usual = {rule_of(optimizer).results for optimizer in optimizers.usual()}
+    assert {rule.results for rule in rules.values()} == usual and len(usual) == len(RULES)
+    for name, rule in rules.items():
+        assert rule.kernel.name.startswith(type(RULES[name]()).__name__.lower())
 
 
 @pytest.mark.parametrize("name", COMMON)
@@ -207,9 +210,9 @@ class _Halving(optimizers.Optimizer):
         weights *= 0.5
 
 
-def test_an_optimizer_of_the_users_own_moves_the_parameters_itself() -> None:
+def test_an_update_of_the_users_own_becomes_a_kernel() -> None:
     _agree(functools.partial(_Halving, 0.1, clipnorm=1.0, gradient_accumulation_steps=2))
-    assert not program.optimizing.has_kernel(_Halving(0.1))
+    assert program.optimizing.has_kernel(_Halving(0.1))
 
 
 def test_constraints_hold_after_native_steps() -> None:

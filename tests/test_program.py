@@ -458,7 +458,7 @@ def test_programs_die_with_their_model() -> None:
 def test_warmup_knows_every_kernel_that_a_model_uses() -> None:
     from gradtape.program.warmup import usual_kernels
 
-    known = {k.name for k in usual_kernels()}
+    known = {k.name for k in usual_kernels(gt.optimizers.usual())}
     step = _step(_lenet(), 40, 1)
     phases = step.program.build.phases
     used = {i.kernel.name for phase in phases for task in phase.tasks for i in task}

@@ -11,7 +11,7 @@ from replay import assert_replays, assert_same_at, assert_same_bits, sequential
 import gradtape as gt
 from gradtape import losses as eager
 from gradtape.kernels.simd import SHARD
-from gradtape.program.losses import FORMS
+from gradtape.program.losses import LossPlan
 
 Array = np.ndarray
 L = gt.layers
@@ -285,16 +285,17 @@ def test_targets_that_no_kernel_takes_are_taken_on_the_tape() -> None:
             model.train_on_batch(x, y, np.ones((7, 5), np.float32))
 
 
-#: Losses that no kernel computes.
-WITHOUT = {
-    "CTC", "CategoricalGeneralizedCrossEntropy", "Circle", "Dice", "FunctionLoss", "Loss",
-    "LossFunctionWrapper", "Tversky",
-}  # fmt: skip
+#: Losses that look at all samples of a batch at once, and what is no loss by itself.
+WITHOUT = {"CTC", "Circle", "Dice", "FunctionLoss", "Loss", "LossFunctionWrapper", "Tversky"}
+_NEEDED = {"CategoricalGeneralizedCrossEntropy": {"q": 0.7}}
 
 
-def test_every_loss_has_a_kernel_or_is_known_to_have_none() -> None:
+def test_every_loss_of_samples_is_native() -> None:
     classes = {n for n in eager.__all__ if isinstance(getattr(eager, n), type)}
-    assert classes - set(FORMS) <= WITHOUT and not WITHOUT & set(FORMS)
+    for name in classes - WITHOUT:
+        LossPlan(getattr(eager, name)(**_NEEDED.get(name, {})), (4, 3))
+    for name in ("Dice", "Tversky"):
+        LossPlan(getattr(eager, name)(axis=(1, 2, 3)), (4, 5, 3))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bool", "uint8"])

@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> int:
         UsageError: programs are turned off, or Numba is told not to compile.
     """
     from .. import program
+    from ..optimizers import usual
 
     if not program.enabled():
         raise UsageError(
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {kernel.name}", flush=True)
 
     start = time.perf_counter()
-    count = program.warmup(say)
+    count = program.warmup(say, usual())
     program.warmup_eager()
     seconds = time.perf_counter() - start
     what = f"{counted(count, 'kernel')} of programs and those of single ops"

@@ -1,8 +1,7 @@
 """Functions of float32 vectors that pass through float64, and are rounded once.
 
 What float32 would make inexact (powers, tails) costs two to three times as much here, and has the
-series of the textbook: no coefficient needs fitting, but for those of erfc:
-``log(exp(z^2) erfc(z) / t)`` with t = 2 / (2 + z), interpolated at Chebyshev's points.
+series of the textbook: no coefficient needs fitting.
 
 All of them are within 1 ulp, tails and denormal results included (tests/test_doubles.py).
 """
@@ -35,7 +34,6 @@ from .simd import (
     either,
     equal,
     greater,
-    minimum,
     mul,
     negative,
     plain,
@@ -46,7 +44,7 @@ from .simd import (
     to_floats,
     vector,
 )
-from .vector_math import ROUNDER, copysign, halves, magnitude, power_of_two, rint
+from .vector_math import ROUNDER, copysign, halves, magnitude, power_of_two, rint, with_edges_of_log
 
 _DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -159,24 +157,15 @@ def _log(x):
 
 
 @inlined
-def _with_edges_of_log(x, y):
-    """y, or what a logarithm of x is at 0, below, at infinity and NaN."""
-    y = select(equal(x, broadcast(0.0)), broadcast(float("-inf")), y)
-    y = select(greater(broadcast(0.0), x), broadcast(float("nan")), y)
-    y = select(equal(x, broadcast(float("inf"))), x, y)
-    return select(equal(x, x), y, x)
-
-
-@inlined
 def log2(x):
     """The logarithm to base 2."""
-    return _with_edges_of_log(x, narrow(times(_log(x), wide(1 / _LN_2))))
+    return with_edges_of_log(x, narrow(times(_log(x), wide(1 / _LN_2))))
 
 
 @inlined
 def log10(x):
     """The logarithm to base 10."""
-    return _with_edges_of_log(x, narrow(times(_log(x), wide(1 / _LN_10))))
+    return with_edges_of_log(x, narrow(times(_log(x), wide(1 / _LN_10))))
 
 
 @inlined
@@ -238,27 +227,3 @@ def power(x, n):
     y = select(greater(zero, copysign(one, x)), signed, y)
     y = select(equal(x, x), select(equal(n, n), y, n), x)
     return select(either(equal(n, zero), equal(x, one)), one, y)
-
-
-@inlined
-def erfc(x):
-    """1 - erf(x), accurate where that is close to 0."""
-    z = widen(minimum(magnitude(x), broadcast(10.3)))
-    t = over(wide(2.0), plus(z, wide(2.0)))
-    u = times_plus(t, wide(2.3883495145631066), wide(-1.3883495145631068))  # from -1 to 1
-    y = wide(5.4027444184251546e-06)
-    y = times_plus(y, u, wide(-5.2872535580239071e-06))
-    y = times_plus(y, u, wide(-3.9774976618510843e-05))
-    y = times_plus(y, u, wide(7.2796862235807789e-05))
-    y = times_plus(y, u, wide(0.00014977310469696775))
-    y = times_plus(y, u, wide(-0.00057212543829699238))
-    y = times_plus(y, u, wide(-0.00027398211906256735))
-    y = times_plus(y, u, wide(0.0038128635174098963))
-    y = times_plus(y, u, wide(-0.0011564161582628763))
-    y = times_plus(y, u, wide(-0.029883188297741708))
-    y = times_plus(y, u, wide(0.016334229372406528))
-    y = times_plus(y, u, wide(0.57293266809385124))
-    y = times_plus(y, u, wide(-0.56137695927691023))
-    y = times(t, _exp2(times(minus(y, times(z, z)), wide(1 / _LN_2))))
-    y = select(greater(broadcast(0.0), x), narrow(minus(wide(2.0), y)), narrow(y))
-    return select(equal(x, x), y, x)

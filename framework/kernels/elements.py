@@ -174,7 +174,7 @@ _UFUNCS: dict[Any, Callable[..., Expression]] = {
                      "trunc", "fmax", "fmin")
     },
 }  # fmt: skip
-_OF_BITS = {
+_OF_BITS: dict[Any, Callable[..., Expression]] = {
     np.bitwise_and: _both,
     np.bitwise_or: _either,
     np.bitwise_xor: _unlike,

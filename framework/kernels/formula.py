@@ -137,7 +137,7 @@ OPERATIONS: dict[str, _Operation] = {
             ("log1p", vector_math.log1p, np.log1p),
             ("tanh", vector_math.tanh, np.tanh),
             ("erf", vector_math.erf, np.vectorize(math.erf)),
-            ("erfc", doubles.erfc, np.vectorize(math.erfc)),
+            ("erfc", vector_math.erfc, np.vectorize(math.erfc)),
             ("exp2", doubles.exp2, np.exp2),
             ("log2", doubles.log2, np.log2),
             ("log10", doubles.log10, np.log10),
@@ -223,7 +223,7 @@ def _plainer(kind: str, operands: tuple[Expression, ...]) -> Expression | None:
     return None
 
 
-def _in_order(results: Iterable[Expression]) -> list[Expression]:
+def in_order(results: Iterable[Expression]) -> list[Expression]:
     """What some expressions are made of, operands first."""
     seen: dict[Expression, None] = {}
     stack = [(e, False) for e in reversed(list(results))]
@@ -253,7 +253,7 @@ class Code:
 
     def __init__(self, results: Sequence[Expression]) -> None:
         results = [as_floats(e) for e in results]
-        order = _in_order(results)
+        order = in_order(results)
         self.inputs = [e.value for e in order if e.kind == "given"]
         numbers = [e for e in order if e.kind == "number" and not _plain(e)]
         self.parameters = [float(e.value) for e in numbers]
@@ -394,9 +394,9 @@ _NAMES: dict[str, Any] = {
 
 
 @functools.cache
-def kernel_of(source: str, label: str) -> Kernel:
-    """The kernel of a function ``formula`` in the names of formulas."""
-    names = dict(_NAMES, __name__=__name__)
+def kernel_of(source: str, label: str, **helpers: Any) -> Kernel:
+    """The kernel of a function ``formula`` in the names of formulas, and of some helpers."""
+    names = {**_NAMES, **helpers, "__name__": __name__}
     exec(source, names)  # written by this package, of names and numbers only
     digest = hashlib.sha256(source.encode()).hexdigest()[:16]
     return Kernel(names["formula"], f"{label}_{digest}", made=True)

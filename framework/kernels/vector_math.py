@@ -10,6 +10,7 @@ tests/test_simd.py; with fused multiply-adds):
     expm1    1.5 ulp
     log1p    1.5 ulp
     erf      1.2 ulp
+    erfc     4.0 ulp
     softplus 2.0 ulp where exp(x) is normal
     power    (1.2 + 1.2 |log2(x^n)|) ulp, for x > 0
 
@@ -31,7 +32,6 @@ from .simd import (
     broadcast,
     broadcast_int,
     div,
-    either,
     equal,
     fma,
     greater,
@@ -78,9 +78,18 @@ def expm1(x):
 @inlined
 def _small_expm1(x, shifted):
     """exp(r) - 1 for the r that is left of x without the whole number of ln 2 in `shifted`."""
+    return _series_of_expm1(_reduced(x, shifted))
+
+
+@inlined
+def _reduced(x, shifted):
     n = sub(shifted, broadcast(ROUNDER))
     r = fma(n, broadcast(-_LN_2_HIGH), x)
-    r = fma(n, broadcast(-_LN_2_LOW), r)
+    return fma(n, broadcast(-_LN_2_LOW), r)
+
+
+@inlined
+def _series_of_expm1(r):
     y = broadcast(1.9875691500e-4)
     y = fma(y, r, broadcast(1.3981999507e-3))
     y = fma(y, r, broadcast(8.3334519073e-3))
@@ -105,15 +114,23 @@ def power_of_two(n):
 @inlined
 def log(x):
     """The natural logarithm."""
-    smallest, infinity = broadcast(1.17549435e-38), broadcast(float("inf"))
-    denormal = greater(smallest, x)
-    bits = as_ints(select(denormal, mul(x, broadcast(8388608.0)), x))
-    # x = m 2^e with m from sqrt(1/2) to sqrt(2)
-    offset = sub_ints(bits, broadcast_int(0x3F3504F3))
-    e = to_floats(shift_right(offset, 23))
-    e = select(denormal, sub(e, broadcast(23.0)), e)
+    denormal = greater(broadcast(1.17549435e-38), x)
+    e, m = _split(select(denormal, mul(x, broadcast(8388608.0)), x))
+    e = select(denormal, sub(to_floats(e), broadcast(23.0)), to_floats(e))
+    return with_edges_of_log(x, _log_of_parts(e, m))
+
+
+@inlined
+def _split(x):
+    """(e, m) with x = (1 + m) 2^e, 1 + m from sqrt(1/2) to sqrt(2)."""
+    offset = sub_ints(as_ints(x), broadcast_int(0x3F3504F3))
     fraction = add_ints(and_ints(offset, broadcast_int(0x007FFFFF)), broadcast_int(0x3F3504F3))
-    m = sub(as_floats(fraction), broadcast(1.0))
+    return shift_right(offset, 23), sub(as_floats(fraction), broadcast(1.0))
+
+
+@inlined
+def _log_of_parts(e, m):
+    """log((1 + m) 2^e)."""
     y = broadcast(7.0376836292e-2)
     y = fma(y, m, broadcast(-1.1514610310e-1))
     y = fma(y, m, broadcast(1.1676998740e-1))
@@ -127,10 +144,15 @@ def log(x):
     y = mul(mul(y, m), square)
     y = fma(e, broadcast(_LN_2_LOW), y)
     y = fma(square, broadcast(-0.5), y)
-    y = fma(e, broadcast(_LN_2_HIGH), add(m, y))
+    return fma(e, broadcast(_LN_2_HIGH), add(m, y))
+
+
+@inlined
+def with_edges_of_log(x, y):
+    """y, or what a logarithm is where x is 0, below, infinite or NaN."""
     y = select(equal(x, broadcast(0.0)), broadcast(float("-inf")), y)
     y = select(greater(broadcast(0.0), x), broadcast(float("nan")), y)
-    y = select(equal(x, infinity), x, y)
+    y = select(equal(x, broadcast(float("inf"))), x, y)
     return select(equal(x, x), y, x)
 
 
@@ -156,10 +178,11 @@ def log1p(x):
     """log(1 + x), without cancellation."""
     one = broadcast(1.0)
     u = add(one, x)
-    y = log(u)
-    extreme = either(equal(u, broadcast(float("inf"))), equal(u, broadcast(0.0)))
-    # what the sum lost, times the slope
-    return select(extreme, y, add(y, div(sub(x, sub(u, one)), u)))
+    e, m = _split(u)
+    half = shift_right(e, 1)
+    lost = mul(sub(x, sub(u, one)), power_of_two(sub_ints(half, e)))  # by the sum
+    share = power_of_two(sub_ints(broadcast_int(0), half))
+    return with_edges_of_log(u, _log_of_parts(to_floats(e), fma(lost, share, m)))
 
 
 @inlined
@@ -185,15 +208,7 @@ def softplus(x):
 def erf(x):
     """The error function."""
     t = minimum(magnitude(x), broadcast(4.0))
-    s = mul(t, t)
-    near = broadcast(8.2674618170131e-05)
-    near = fma(near, s, broadcast(-0.0008118075202219188))
-    near = fma(near, s, broadcast(0.005198829807341099))
-    near = fma(near, s, broadcast(-0.02685849741101265))
-    near = fma(near, s, broadcast(0.1128367930650711))
-    near = fma(near, s, broadcast(-0.37612631916999817))
-    near = fma(near, s, broadcast(0.12837916612625122))
-    near = fma(near, t, t)
+    near = _near_erf(t)
     far = broadcast(1.1890390851476695e-05)
     far = fma(far, t, broadcast(-0.00032942104735411704))
     far = fma(far, t, broadcast(0.003669454250484705))
@@ -205,6 +220,54 @@ def erf(x):
     y = select(greater(t, broadcast(0.9375)), far, near)
     y = select(greater(broadcast(0.0), x), sub(broadcast(0.0), y), y)
     return select(equal(x, x), y, x)
+
+
+@inlined
+def _near_erf(t):
+    """The error function up to 0.9375."""
+    s = mul(t, t)
+    near = broadcast(8.2674618170131e-05)
+    near = fma(near, s, broadcast(-0.0008118075202219188))
+    near = fma(near, s, broadcast(0.005198829807341099))
+    near = fma(near, s, broadcast(-0.02685849741101265))
+    near = fma(near, s, broadcast(0.1128367930650711))
+    near = fma(near, s, broadcast(-0.37612631916999817))
+    near = fma(near, s, broadcast(0.12837916612625122))
+    return fma(near, t, t)
+
+
+@inlined
+def erfc(x):
+    """1 - erf(x), accurate where that is close to 0."""
+    t = minimum(magnitude(x), broadcast(10.2))
+    two = broadcast(2.0)
+    w = div(sub(t, two), add(t, two))
+    far = broadcast(-0.00151239021)
+    far = fma(far, w, broadcast(0.00110649341))
+    far = fma(far, w, broadcast(0.00876300316))
+    far = fma(far, w, broadcast(-0.00801234134))
+    far = fma(far, w, broadcast(-0.0542254224))
+    far = fma(far, w, broadcast(0.164050147))
+    far = fma(far, w, broadcast(-0.166030183))
+    far = fma(far, w, broadcast(-0.0927638113))
+    far = fma(far, w, broadcast(1.27697837))
+    far = mul(_exp_of_minus_square(t), div(far, fma(two, t, broadcast(1.0))))
+    near = sub(broadcast(1.0), _near_erf(t))
+    y = select(greater(t, broadcast(0.9375)), far, near)
+    y = select(greater(broadcast(0.0), x), sub(two, y), y)
+    return select(equal(x, x), y, x)
+
+
+@inlined
+def _exp_of_minus_square(t):
+    """exp(-t^2) for t up to 10.2, with what the square loses by rounding."""
+    square = mul(t, t)
+    lost = fma(t, t, negative(square))
+    x = negative(square)
+    shifted = fma(x, broadcast(_LOG2_E), broadcast(ROUNDER))
+    y = add(_series_of_expm1(sub(_reduced(x, shifted), lost)), broadcast(1.0))
+    whole, half = halves(shifted)
+    return mul(mul(y, power_of_two(half)), power_of_two(sub_ints(whole, half)))
 
 
 @inlined

@@ -49,6 +49,19 @@ def get(identifier: Any) -> Any:
     )
 
 
+def usual() -> list[Optimizer]:
+    """Every optimizer, with each set of options that makes a formula of its own of its update."""
+    more = (
+        SGD(momentum=0.9),
+        SGD(momentum=0.9, nesterov=True),
+        Adam(amsgrad=True),
+        RMSprop(momentum=0.9),
+        RMSprop(centered=True),
+        RMSprop(momentum=0.9, centered=True),
+    )
+    return [*(make() for make in _NAMES.values()), *more]
+
+
 deserialize = deserializer(get)
 
 

@@ -70,10 +70,6 @@ class Adam(_Averaging):
     def slot_names(self) -> tuple[str, ...]:
         return ("momentum", "velocity", *(("velocity_hat",) if self.amsgrad else ()))
 
-    @property
-    def rule(self) -> str | None:
-        return "amsgrad" if self.amsgrad else "adam"
-
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         step = self.iterations + 1
         rate = learning_rate * math.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
@@ -158,7 +154,6 @@ class Adamax(_Averaging):
     """
 
     slot_names = ("m", "u")
-    rule = "adamax"
 
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)
 
@@ -217,7 +212,6 @@ class Nadam(_Averaging):
 
     slot_names = ("momentum", "velocity")
     scalars = ("u_product",)
-    rule = "nadam"
     u_product: float = 1.0
 
     __init__ = arguments(learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7)

@@ -203,13 +203,8 @@ class Optimizer(Checked, Stateful, ABC):
         names = [*self.slot_names, *(name for name, wanted in common.items() if wanted)]
         return {name: self.initial.get(name, 0.0) for name in names}
 
-    @property
-    def rule(self) -> str | None:
-        """The native kernel that does what `update` does, by its name in `kernels.updates`."""
-        return None
-
     def factors(self, learning_rate: float) -> tuple[float, ...]:
-        """The numbers that `rule` takes in this step: up to six."""
+        """The numbers that `update` takes in this step, which change from step to step."""
         return ()
 
     def advance(self) -> None:
@@ -225,6 +220,9 @@ class Optimizer(Checked, Stateful, ABC):
         learning_rate: float,
     ) -> None:
         """Change the weights in place, by whole-vector arithmetic that allocates nothing.
+
+        Where it is elementwise NumPy, native programs make a kernel of it: they call it on arrays
+        to come, once in a step; with `factors` and settings alike, one of this package only once.
 
         Args:
             weights, gradient: a run of the flat vectors, shape (n,), of one dtype.

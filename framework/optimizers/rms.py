@@ -31,7 +31,6 @@ class Adagrad(Optimizer):
 
     settings = ("initial_accumulator_value", "epsilon")
     slot_names = ("accumulator",)
-    rule = "adagrad"
 
     initial_accumulator_value: float
     epsilon: float
@@ -52,14 +51,15 @@ class Adagrad(Optimizer):
         scratch: tuple[Array, Array],
         learning_rate: float,
     ) -> None:
+        rate, epsilon = self.factors(learning_rate)
         total = slots["accumulator"]
         step, root = scratch
         total += np.multiply(gradient, gradient, out=step)
-        np.add(total, self.epsilon, out=root)
+        np.add(total, epsilon, out=root)
         np.sqrt(root, out=root)
-        np.multiply(gradient, learning_rate, out=step)
+        np.multiply(gradient, rate, out=step)
         step /= root
-        weights -= step
+        weights += step
 
 
 @register("optimizers")
@@ -87,7 +87,6 @@ class Adadelta(Optimizer):
 
     settings = ("rho", "epsilon")
     slot_names = ("accumulated_grad", "accumulated_delta_var")
-    rule = "adadelta"
 
     rho: float
     epsilon: float
@@ -105,20 +104,21 @@ class Adadelta(Optimizer):
         scratch: tuple[Array, Array],
         learning_rate: float,
     ) -> None:
+        rate, rho, new, epsilon = self.factors(learning_rate)
         squares, steps = slots["accumulated_grad"], slots["accumulated_delta_var"]
         step, part = scratch
-        squares *= self.rho
+        squares *= rho
         np.multiply(gradient, gradient, out=part)
-        squares += np.multiply(part, 1 - self.rho, out=part)
-        np.add(steps, self.epsilon, out=step)
+        squares += np.multiply(part, new, out=part)
+        np.add(steps, epsilon, out=step)
         np.sqrt(step, out=step)
         step *= gradient
-        np.add(squares, self.epsilon, out=part)
+        np.add(squares, epsilon, out=part)
         step /= np.sqrt(part, out=part)
-        steps *= self.rho
+        steps *= rho
         np.multiply(step, step, out=part)
-        steps += np.multiply(part, 1 - self.rho, out=part)
-        weights -= np.multiply(step, learning_rate, out=step)
+        steps += np.multiply(part, new, out=part)
+        weights += np.multiply(step, rate, out=step)
 
 
 @register("optimizers")
@@ -163,10 +163,6 @@ class RMSprop(Optimizer):
         wanted = {"velocity": True, "momentum": self.momentum, "average_gradient": self.centered}
         return tuple(name for name, kept in wanted.items() if kept)
 
-    @property
-    def rule(self) -> str | None:
-        return f"rmsprop{'_centered' * self.centered}{'_momentum' * bool(self.momentum)}"
-
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return learning_rate, self.rho, 1 - self.rho, self.epsilon, self.momentum
 
@@ -178,27 +174,28 @@ class RMSprop(Optimizer):
         scratch: tuple[Array, Array],
         learning_rate: float,
     ) -> None:
+        rate, rho, new, epsilon, momentum = self.factors(learning_rate)
         square = slots["velocity"]
         step, root = scratch
 
         np.multiply(gradient, gradient, out=step)
-        step *= 1 - self.rho
-        square *= self.rho
+        step *= new
+        square *= rho
         square += step
         if self.centered:
             average = slots["average_gradient"]
-            average *= self.rho
-            average += np.multiply(gradient, 1 - self.rho, out=step)
+            average *= rho
+            average += np.multiply(gradient, new, out=step)
             np.subtract(square, np.multiply(average, average, out=step), out=root)
-            root += self.epsilon
+            root += epsilon
         else:
-            np.add(square, self.epsilon, out=root)
+            np.add(square, epsilon, out=root)
         np.sqrt(root, out=root)
-        np.multiply(gradient, learning_rate, out=step)
+        np.multiply(gradient, rate, out=step)
         step /= root
         if self.momentum:
             velocity = slots["momentum"]
-            velocity *= self.momentum
+            velocity *= momentum
             velocity += step
             weights -= velocity
         else:

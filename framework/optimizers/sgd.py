@@ -43,10 +43,6 @@ class SGD(Optimizer):
     def slot_names(self) -> tuple[str, ...]:
         return ("momentum",) if self.momentum else ()
 
-    @property
-    def rule(self) -> str | None:
-        return "sgd" if not self.momentum else "nesterov" if self.nesterov else "momentum"
-
     def factors(self, learning_rate: float) -> tuple[float, ...]:
         return -learning_rate, self.momentum
 
@@ -58,17 +54,18 @@ class SGD(Optimizer):
         scratch: tuple[Array, Array],
         learning_rate: float,
     ) -> None:
+        rate, keep = self.factors(learning_rate)
         step, ahead = scratch
-        np.multiply(gradient, learning_rate, out=step)
+        np.multiply(gradient, rate, out=step)
         if not self.momentum:
-            weights -= step
+            weights += step
             return
         velocity = slots["momentum"]
-        velocity *= self.momentum
-        velocity -= step
+        velocity *= keep
+        velocity += step
         if self.nesterov:
-            weights += np.multiply(velocity, self.momentum, out=ahead)
-            weights -= step
+            weights += np.multiply(velocity, keep, out=ahead)
+            weights += step
         else:
             weights += velocity
 
@@ -96,7 +93,6 @@ class Lion(Optimizer):
 
     settings = ("beta_1", "beta_2")
     slot_names = ("momentum",)
-    rule = "lion"
 
     beta_1: float
     beta_2: float
@@ -114,12 +110,13 @@ class Lion(Optimizer):
         scratch: tuple[Array, Array],
         learning_rate: float,
     ) -> None:
+        rate, old_1, new_1, old_2, new_2 = self.factors(learning_rate)
         mean = slots["momentum"]
         step, part = scratch
-        np.multiply(mean, self.beta_1, out=step)
-        step += np.multiply(gradient, 1 - self.beta_1, out=part)
+        np.multiply(mean, old_1, out=step)
+        step += np.multiply(gradient, new_1, out=part)
         np.sign(step, out=step)
-        step *= learning_rate
-        weights -= step
-        mean *= self.beta_2
-        mean += np.multiply(gradient, 1 - self.beta_2, out=part)
+        step *= rate
+        weights += step
+        mean *= old_2
+        mean += np.multiply(gradient, new_2, out=part)

@@ -264,9 +264,9 @@ class Chain:
         out = Symbol(given("out"))
         if op.name in FROM_OUTPUT and OPS.get(op.name) is op:
             result = FROM_OUTPUT[op.name](self._gradient, out)
-        elif op.name == "relu" and not any(settings.values()) and OPS.get(op.name) is op:
+        elif op is OPS["relu"] and settings == op.defaults:
             # the output is above 0 where the input is
-            result = op.gradient(0, self._gradient, out, (out,), settings)  # type: ignore[arg-type]
+            result = op.gradient(0, self._gradient, out, (out,), settings)
         else:
             result = op.gradient(0, self._gradient, out, inputs, settings)  # type: ignore[arg-type]
         if result is None:

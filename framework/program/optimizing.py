@@ -15,9 +15,9 @@ import numpy as np
 
 from ..config.naming import is_own
 from ..kernels import updates
-from ..kernels.native import Kernel
 from .build import Buffer, Build
 from .graph import NotNative
+from .updating import factors_now, formula_of, rule_of
 from .watching import patched
 
 Array = np.ndarray
@@ -31,17 +31,12 @@ def key_of(optimizer: Any) -> tuple[Any, ...]:
              "gradient_accumulation_steps")  # fmt: skip
     used = [bool(getattr(optimizer, name)) for name in names]
     flats = [id(flat.values) for flat in optimizer._flats]
-    return (id(optimizer), optimizer.rule, len(vars(optimizer)), *used, *flats)
-
-
-def _kernel_of(o: Any) -> Kernel | None:
-    """The kernel of an optimizer; None: a user's own, for which `Update.finish` calls NumPy."""
-    return updates.RULES[o.rule] if is_own(type(o)) and not patched(o) else None
+    return (id(optimizer), formula_of(optimizer), len(vars(optimizer)), *used, *flats)
 
 
 def has_kernel(optimizer: Any) -> bool:
     """Whether an optimizer's update is a kernel, rather than NumPy on the flat vector."""
-    return _kernel_of(optimizer) is not None
+    return rule_of(optimizer) is not None
 
 
 @dataclass
@@ -75,7 +70,7 @@ class Update:
     Attributes:
         offsets: of each variable in the flat vector.
         size: elements of the flat vector.
-        kernel: the rule; None if it is left to the optimizer's own `update`.
+        rule: what the optimizer's `update` is; None if it stays NumPy.
     """
 
     def __init__(self, optimizer: Any, variables: list[Any]) -> None:
@@ -95,8 +90,9 @@ class Update:
         self.size = self.flat.values.size
         spans = [self.flat.spans[i] for _, i in places]
         self.offsets = {v: span.start for v, span in zip(variables, spans, strict=True)}
-        self.settings = np.zeros(updates.SETTINGS, np.float32)
-        self.kernel = _kernel_of(optimizer)
+        self.rule = rule_of(optimizer)
+        count = self.rule.count if self.rule is not None else 0
+        self.settings = np.zeros(updates.FACTORS + count, np.float32)
         self._pieces = self._cut()
         #: The sum of squares of the gradient of each piece.
         self._sums = np.zeros(len(self._pieces), np.float32)
@@ -133,7 +129,8 @@ class Update:
             groups: how many slots there are.
             pitch: elements from one to the next.
         """
-        o, flat, rule = self.optimizer, self.flat, self.kernel
+        o, flat = self.optimizer, self.flat
+        rule = self.rule.kernel if self.rule is not None else None
         slots = build.buffer((groups - 1) * pitch + self.size, "gradients of all groups", "slots")
 
         def whole(name: str, array: Array) -> Buffer:
@@ -164,7 +161,6 @@ class Update:
                 if o.weight_decay and piece.decays:
                     build.emit(updates.decay, weights, *span, settings)
                 own: list[Any] = [kept[name] for name in o.slot_names]
-                own += [0] * (updates.KEPT - len(own))
                 assert rule is not None
                 build.emit(rule, *source, *span, settings, weights, *own)
             if o.use_ema:
@@ -195,14 +191,12 @@ class Update:
     def set(self) -> None:
         """Before a step: the settings of now."""
         o, now = self.optimizer, self.settings
-        if self.kernel is None:
+        if self.rule is None:
             return
         steps, rate = o.gradient_accumulation_steps, o.learning_rate
         now[updates.ACTIVE] = o._updates
         if o._updates:
-            o.advance()
-            factors = o.factors(rate)
-            now[updates.FACTORS : updates.FACTORS + len(factors)] = factors
+            now[updates.FACTORS :] = factors_now(o, self.rule)
         now[updates.SHARE] = 1 / steps if steps else 1
         now[updates.LIMIT] = o.clipvalue or 0
         now[updates.NORM] = o.clipnorm or o.global_clipnorm or 0
@@ -213,7 +207,7 @@ class Update:
     def finish(self) -> None:
         """After a step: what the kernels have not done."""
         o = self.optimizer
-        if self.kernel is None:
+        if self.rule is None:
             o.move([self.indices if flat is self.flat else [] for flat in o._flats])
         else:
             o._average([flat for flat in o._flats if flat is not self.flat])

@@ -117,7 +117,7 @@ def _is_relu(node: Node) -> bool:
     if node.op != "formula" or len(node.settings["steps"]) != 1:
         return False
     ((op, _, settings),) = node.settings["steps"]
-    return op is OPS["relu"] and not any(value for _, value in settings)
+    return op is OPS["relu"] and dict(settings) == op.defaults
 
 
 def formulas_into_one(graph: Graph) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from .. import ops
-from ..autograd.tape import OPS
 from ..autograd.tensor import tensor
 from ..kernels import (
     channelwise,
@@ -29,13 +29,17 @@ from ..kernels import (
 )
 from ..kernels.native import Kernel
 from ..kernels.simd import FIXED_ROWS, TILE_ROWS
-from .ops.elementwise import chain_of
+from .formulas import Chain
+from .updating import rule_of
 
-#: Activations that nets have.
-USUAL = ("relu", "tanh", "sigmoid", "elu", "softplus")
 _ROOMS = (
     channelwise, joining, loss, moving, normalize, penalties, pointwise, products, rows, scaling,
     shards, standardize, strided, updates, windows, winograd,
+)  # fmt: skip
+_ACTIVATIONS = (
+    "celu", "elu", "exp", "gelu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
+    "leaky_relu", "log_sigmoid", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink",
+    "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "tanh", "tanh_shrink",
 )  # fmt: skip
 _BY_ROWS = (
     products.correlate,
@@ -56,31 +60,40 @@ _BY_SIZE = (
 )
 
 
-def usual_kernels() -> Iterator[Kernel]:
-    """Every kernel of programs, tiles of every size among them."""
+def usual_kernels(optimizers: Iterable[Any] = ()) -> Iterator[Kernel]:
+    """Every kernel of programs, tiles of every size and the updates of optimizers among them."""
     for room in _ROOMS:
         yield from (v for v in vars(room).values() if isinstance(v, Kernel))
-    yield from updates.RULES.values()
+    yield from (rule.kernel for rule in map(rule_of, optimizers) if rule is not None)
+    yield from _usual_formulas()
     for made in _BY_ROWS:
         for count in range(max(TILE_ROWS, FIXED_ROWS), 0, -1):
             yield made(count)
     for made, sizes in _BY_SIZE:
         for size in sizes:
             yield made(size)
-    for name in USUAL:
-        chain = chain_of(((OPS[name], (("in", 0),), tuple(sorted(OPS[name].defaults.items()))),))
+
+
+def _usual_formulas() -> Iterator[Kernel]:
+    """The activations and their gradients, sums and scaled images."""
+    x, y = ("in", 0), ("in", 1)
+    yield Chain((("add", (x, y), {}),)).forward.kernel
+    yield Chain((("multiply", (x, 1 / 255), {}),)).forward.kernel
+    for name in _ACTIVATIONS:
+        chain = Chain(((name, (("in", 0),), {}),))
         yield chain.forward.kernel
         yield (chain.backward_from_output() or chain.backward(0)).kernel
 
 
-def warmup(each: Callable[[Kernel], None] | None = None) -> int:
+def warmup(each: Callable[[Kernel], None] | None = None, optimizers: Iterable[Any] = ()) -> int:
     """Fill the cache of compiled kernels of programs; returns how many there are.
 
     Args:
+        optimizers: those whose updates to compile.
         each: called with every kernel before it is compiled or found in the cache.
     """
     count = 0
-    for made in usual_kernels():
+    for made in usual_kernels(optimizers):
         if each is not None:
             each(made)
         assert made.address
