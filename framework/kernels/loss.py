@@ -95,7 +95,7 @@ def sparse_of_logits(losses, gradient, x, labels, weights, pixels, classes, smal
                     at = first + c * SHARD
                     p = exp(sub(sub(load(x, at), top), log_total))
                     p = select(equal(label, broadcast(c)), rise, p)
-                    store(gradient, at, _weighed(p, held))
+                    store(gradient, at, mul(p, held))
 
 
 @kernel

@@ -187,6 +187,7 @@ class Trace:
         self._steps: list[_Step] = []
         self._at = 0
         self._frames: list[_Frame] = []
+        self._lowering = False
         self._settled: dict[Any, bool] = {}
         self._changes: dict[Any, int] = {}
         self._unsteady: Any = None
@@ -210,10 +211,7 @@ class Trace:
         self._unsteady = None
         with enable_grad():
             if isinstance(model, _Function):
-                self._frames.append(_Frame(model, self.training, 0))
-                returned = model.function(self.given)
-                if (why := self._frames.pop().refused) is not None:
-                    raise NotNative(why)
+                returned = self._returned_by(model)
             else:
                 returned = model(self.given, training=self.training)
         if self._at < len(self._steps):
@@ -234,6 +232,18 @@ class Trace:
             owner: what has it: something with a name.
         """
         return self.run(_Function(owner, function))
+
+    def _returned_by(self, traced: _Function) -> Any:
+        self._frames.append(frame := _Frame(traced, self.training, 0))
+        try:
+            returned = traced.function(self.given)
+        except (NotNative, ShapeError):
+            raise
+        except Exception as error:
+            raise NotNative(frame.refused or f"{type(error).__name__}: {error}") from error
+        if frame.refused is not None:
+            raise NotNative(frame.refused)
+        return returned
 
     def refusal(self, why: str) -> NotNative:
         """An error for code that asks for what no program can do.
@@ -430,21 +440,28 @@ class Trace:
         if known is None and hasattr(op, "function"):
             return op.function(*args, **settings)  # in other ops
         args, settings = self._kept((args, settings))
+        if self._lowering:  # asked for by what another op is made of
+            return self._lowered(op, known, args, settings)
         step = self._known(op, args, settings)
         if step is not None:
             return step.result
         before = self.graph.mark()
+        self._lowering = True
         try:
-            arrays, rest = _bound(op, args), _settings(op, args, settings)
-            if known is None:
-                result = OTHERWISE[0](self, op, arrays, rest)
-            else:
-                result = known(self, *arrays, **rest)
+            result = self._lowered(op, known, args, settings)
         except NotNative as error:
             raise self.refusal(str(error)) from None
+        finally:
+            self._lowering = False
         self._note(op, args, settings, result, before)
         self._frames[-1].ops.append(op.name)
         return result
+
+    def _lowered(self, op: Any, known: Any, args: Any, settings: dict[str, Any]) -> Any:
+        arrays, rest = _bound(op, args), _settings(op, args, settings)
+        if known is None:
+            return OTHERWISE[0](self, op, arrays, rest)
+        return known(self, *arrays, **rest)
 
     def _kept(self, value: Any) -> Any:
         """Arguments as they are remembered: variables by name, arrays by a copy."""
@@ -560,7 +577,7 @@ def _settings(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[
     listed = op.variadic and isinstance(args[0], (list, tuple))
     extra = () if op.variadic and not listed else args[len(arrays) :]
     settings = op.settled(extra, settings)
-    if op.resolve is None:
+    if op.resolve is None or not settings:  # what has none checks values, which are not there
         return settings
     return dict(op.resolve(*map(_shaped, arrays[0] if listed else arrays), **settings))
 

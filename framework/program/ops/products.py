@@ -50,12 +50,19 @@ def learned(value: Any, op: str) -> tuple[Any, Shape]:
 def _matmul(t: Trace, x: Any, y: Any) -> Traced:
     if isinstance(x, Traced) and isinstance(y, (Variable, View)):
         kernel, shape = learned(y, "matmul")
-        if len(shape) == 2 and kernel.shape[-1] == shape[-1] and x.ndim > 1:
+        if len(shape) == 2 and kernel.shape[-1] == shape[-1] and x.sample[-1:] == shape[:1]:
             return _along_channels(t, x, kernel, shape[-1])
-    if isinstance(x, Traced) and isinstance(y, np.ndarray) and y.ndim == 2 and x.ndim > 1:
+    if (
+        isinstance(x, Traced)
+        and isinstance(y, np.ndarray)
+        and y.ndim == 2
+        and x.sample[-1:] == y.shape[:1]
+    ):
         return blended(t, x, len(x.sample) - 1, y.T)
     if isinstance(x, Traced) and isinstance(y, Traced) and x.ndim == y.ndim == 3:
-        (m, k), (_, n) = x.sample, y.sample
+        (m, k), (same, n) = x.sample, y.sample
+        if k != same:
+            raise NotNative(f"matmul has no lowering for {x.shape} and {y.shape}")
         return t.add("products", (x, permuted(t, y, (1, 0))), (m, n), m=m, n=n, k=k)
     raise NotNative("the op 'matmul' has no lowering for its operands")
 
