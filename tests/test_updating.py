@@ -62,12 +62,17 @@ class _Clipped(optimizers.SGD):
         super().update(weights, gradient, *others)
 
 
+def _warmed(top: float) -> Any:
+    """From 0 to a rate and back, by 1 and others that are plain numbers."""
+    return optimizers.schedules.CosineDecay(0.0, 6, warmup_target=top, warmup_steps=2)
+
+
 @pytest.mark.parametrize(
     "make",
     [
         lambda: _OwnAdam(0.01),
         lambda: _OwnAdam(lambda: 0.01, gradient_accumulation_steps=2),
-        lambda: _OwnAdam(optimizers.schedules.CosineDecay(0.0, 6, warmup_target=0.02, warmup_steps=3)),
+        lambda: _OwnAdam(_warmed(0.02)),
         lambda: _Counting(0.1),
         lambda: _Clipped(0.5, momentum=0.9, nesterov=True),
         lambda: _Centred(0.1),
@@ -88,7 +93,7 @@ def test_a_count_of_the_users_own_rises_once_in_a_step() -> None:
 
 
 def test_numbers_that_change_need_no_other_program() -> None:
-    rate = optimizers.schedules.CosineDecay(0.0, 6, warmup_target=1.0, warmup_steps=2)
+    rate = _warmed(1.0)
     for make in (_OwnAdam, optimizers.Adam, optimizers.SGD, optimizers.Lion):
         model = _model(make(rate))
         for x, y in _batches(8):

@@ -214,6 +214,8 @@ class Elements(np.lib.mixins.NDArrayOperatorsMixin):
         """An operand as an expression."""
         if isinstance(value, Elements):
             return value.expression
+        if type(value) is float:
+            return self._of_number(value)
         if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)) or (
             isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "biuf"
         ):
@@ -239,13 +241,15 @@ class Elements(np.lib.mixins.NDArrayOperatorsMixin):
             function = _OF_BITS.get(ufunc)
         if function is None:
             raise NotElementwise(f"np.{ufunc.__name__} has no form for vectors")
+        result = function(*operands)
+        if not options:
+            return Elements(result, self._of_number)
         (out,) = options.pop("out", None) or (None,)
         condition = options.pop("where", True)
         if options.pop("dtype", None) not in (None, np.float32, _FLOAT):
             raise NotElementwise(f"it calls np.{ufunc.__name__} with another dtype")
         if options:
             raise NotElementwise(f"it calls np.{ufunc.__name__} with {', '.join(options)}")
-        result = function(*operands)
         if condition is not True:
             if out is None:
                 raise NotElementwise(f"it calls np.{ufunc.__name__} with where= and no out=")

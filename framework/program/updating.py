@@ -9,6 +9,7 @@ is no formula of single elements stays NumPy on the flat vector.
 from __future__ import annotations
 
 import copy
+import functools
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +66,7 @@ def formula_of(optimizer: Any) -> Any:
     """What, if it changes, makes another kernel of the update; to be asked before each step."""
     if is_own(type(optimizer)):
         return _own(optimizer).results
-    _found[optimizer] = found = rule_of(optimizer) if optimizer._updates else None
+    _found[optimizer] = found = _traced(optimizer, []) if optimizer._updates else None
     return found.results if found is not None else None
 
 
@@ -135,11 +136,13 @@ def _traced(optimizer: Any, numbers: list[float]) -> Rule | None:
     results = tuple(v.expression for v in vectors)
     changed = {k: v for k, v in vars(twin).items() if k not in before or v is not before[k]}
     kept = any([isinstance(v, Elements) for v in changed.values()])
-    masks = any([e.is_mask for e in results])
-    if kept or masks or any(["scratch" in name for name in _inputs(results)]):
+    if kept or not _is_whole(results):
         return None
     return Rule(results, "update", len(numbers), numbers, changed)
 
 
-def _inputs(results: tuple[Expression, ...]) -> list[str]:
-    return [e.value for e in in_order(results) if e.kind == "given"]
+@functools.lru_cache(_MOST)  # which keeps the expressions for the next step, too
+def _is_whole(results: tuple[Expression, ...]) -> bool:
+    """Whether these are made of nothing that was in the scratch vectors before."""
+    inputs = [e.value for e in in_order(results) if e.kind == "given"]
+    return not any([name.startswith("scratch") for name in inputs])
