@@ -49,7 +49,7 @@ ROOMS: dict[str, str] = {
     "training": "autograd callbacks config data errors layers losses metrics optimizers program",
     "inspection": "autograd config errors layers optimizers",
     "model": "autograd config errors inspection layers saving training",
-    "plot": "autograd callbacks config errors inspection model ops",
+    "plot": "autograd callbacks config errors inspection layers model ops",
     "utils": "autograd config data errors model plot random saving",
 }
 #: The front of the house, which sees all of it.

@@ -34,7 +34,17 @@ def test_a_covered_model_is_native_from_layers_to_optimizer() -> None:
 
 
 class Odd(L.Dense):
-    pass
+    """Looks at values, as no program can."""
+
+    def call(self, inputs):
+        return super().call(inputs) * float(np.sign(inputs.data.sum()) ** 2)
+
+
+class Own(L.Dense):
+    """A layer of one's own that is made of ops."""
+
+    def call(self, inputs):
+        return super().call(inputs) * gt.ops.sigmoid(inputs[:, :1])
 
 
 class OwnLoss(gt.losses.Loss):
@@ -42,26 +52,38 @@ class OwnLoss(gt.losses.Loss):
         return gt.ops.mean(gt.ops.square(y_pred - y_true), axis=-1)
 
 
+class LookingLoss(gt.losses.Loss):
+    def call(self, y_true, y_pred):
+        return gt.ops.mean(gt.ops.square(y_pred - float(y_true.data.mean())), axis=-1)
+
+
 PARTLY = "A training step runs natively, but for what is said above."
 
 
 def test_a_layer_of_the_users_runs_on_the_tape() -> None:
     lines = _lines(_model(Odd(4), L.Dense(3)))
-    assert "runs on the tape" in lines[0] and "has no lowering" in lines[0]
+    assert "runs on the tape: it uses 'data' of a tensor" in lines[0]
     assert lines[1].endswith("native") and lines[-1] == PARTLY
     lines = _lines(_model(Odd(4), Odd(4), L.Dense(3)))
     assert "too little is native" in "".join(lines)
     assert lines[-1] == "A training step runs eagerly."
 
 
+def test_a_layer_of_the_users_that_is_made_of_ops_is_native() -> None:
+    *lines, verdict = _lines(_model(Own(4), L.Dense(3), loss=OwnLoss()))
+    assert "matmul, add, getitem, sigmoid, multiply" in lines[0]
+    assert all(line.endswith("native") for line in lines)
+    assert verdict == "A training step runs natively."
+
+
 def test_loss_regularizer_and_optimizer_are_named() -> None:
     lines = _lines(_model(L.Dense(3), loss="mae"))
     assert lines[1].endswith("native") and lines[-1].endswith("natively.")
-    lines = _lines(_model(L.Dense(3), loss=OwnLoss()))
-    assert "eager, the rest native: the loss OwnLoss has no lowering" in lines[1]
+    lines = _lines(_model(L.Dense(3), loss=LookingLoss()))
+    assert "eager, the rest native: the loss LookingLoss has no lowering" in lines[1]
     assert lines[-1] == PARTLY
     odd = gt.losses.CategoricalCrossentropy(axis=0)
-    assert "the loss has its classes at axis 0" in _lines(_model(L.Dense(3), loss=odd))[1]
+    assert "moves the batch axis" in _lines(_model(L.Dense(3), loss=odd))[1]
     lines = _lines(_model(L.Dense(3, kernel_regularizer=gt.regularizers.L2(0.1))))
     assert all(line.endswith("native") for line in lines[:-1])
     lines = _lines(_model(L.Dense(3, kernel_regularizer=lambda v: (v * v).sum())))

@@ -318,8 +318,7 @@ def _graph(model: Any, shapes: Any) -> Graph:
 
 
 def _traced(model: Any, shapes: Any) -> Graph:
-    """What a subclass computes, by calling it on symbolic inputs; leaves no trace in its layers."""
-    before = {layer: len(layer._calls) for layer in _all_layers(model)}
+    """What a subclass computes, by calling it on symbolic inputs."""
     shapes = model.input_shape if shapes is None else shapes
     inputs = shape_map(lambda s: InputLayer(batch_shape=s).output, shapes)
     try:
@@ -330,14 +329,7 @@ def _traced(model: Any, shapes: Any) -> Graph:
             f"{model._where} cannot be analysed: its call() does not work on gt.Input({shapes}): "
             f"{error}"
         ) from error
-    finally:
-        for layer in _all_layers(model):
-            del layer._calls[before.get(layer, 0) :]
     return _flat(inputs, topology.calls, outputs)
-
-
-def _all_layers(model: Any) -> list[Layer]:
-    return [layer for layer in model._all_layers() if isinstance(layer, Layer)]
 
 
 def _flat(inputs: Any, calls: list[Call], outputs: Any) -> Graph:

@@ -33,7 +33,15 @@ from .added import OuterCall
 from .building import once
 from .input_spec import InputSpec, LayerError
 from .ownership import Owner
-from .symbolic import Call, SymbolicTensor, calls_of, symbolic_leaves, trial_zeros
+from .symbolic import (
+    Call,
+    SymbolicTensor,
+    calls_of,
+    shape_of_tensor,
+    shapes_in,
+    symbolic_leaves,
+    trial_zeros,
+)
 from .window import Window
 
 #: The shape of a symbolic tensor: its own, or for another input.
@@ -241,8 +249,7 @@ class Layer(Owner):
         if not hasattr(self, "_states"):
             raise TypeError(f"{type(self).__name__}.__init__ must call super().__init__().")
         try:
-            given = (inputs, args, kwargs) if args or kwargs else inputs
-            for leaf in tree_leaves(given):
+            for leaf in tree_leaves((inputs, args, kwargs) if args or kwargs else inputs):
                 if isinstance(leaf, Deferred):
                     kwargs["training"] = training
                     return leaf.called(self, self._compute, (inputs, *args), kwargs)
@@ -345,16 +352,12 @@ class Layer(Owner):
         training = settings.pop("training", None)
         if training is not None and self._takes_training:
             settings["training"] = training
-        self._prepare(_shapes(inputs[0], _shape_of))
+        self._prepare(shapes_in(inputs[0], shape_of_tensor))
         return self._record(Call(self, inputs, settings))
 
     def _record(self, call: Call) -> Any:
         """The symbolic outputs of a call."""
-        return call.returns(self._output_shapes(call, _shape_of), self.dtype)
-
-    @property
-    def _calls(self) -> list[Call]:
-        return calls_of(self)
+        return call.returns(self._output_shapes(call, shape_of_tensor), self.dtype)
 
     @property
     def input(self) -> Any:
@@ -375,7 +378,7 @@ class Layer(Owner):
         return self._only_call("output").outputs
 
     def _only_call(self, what: str) -> Call:
-        calls = self._calls
+        calls = calls_of(self)
         if len(calls) == 1:
             return calls[0]
         if not calls:
@@ -400,7 +403,7 @@ class Layer(Owner):
     def _output_shapes(self, call: Call, shape_of: ShapeOf) -> Any:
         if self.tries(call):
             return common_shape(*(self._try_call(call, shape_of, length) for length in (2, 3)))
-        return self.compute_output_shape(_shapes(call.inputs[0], shape_of))
+        return self.compute_output_shape(shapes_in(call.inputs[0], shape_of))
 
     def tries(self, call: Call) -> bool:
         """Whether only a trial on zeros can tell the output shapes of a call."""
@@ -442,9 +445,9 @@ class Layer(Owner):
     @property
     def output_shape(self) -> Any:
         """The shape of the output for `input_shape`."""
-        calls = self._calls
+        calls = calls_of(self)
         if self.built and len(calls) == 1:
-            return tree_map(_shape_of, calls[0].outputs)
+            return tree_map(shape_of_tensor, calls[0].outputs)
         return self.compute_output_shape(self.input_shape)
 
     # What it costs, and what it sees; see `gradtape.analysis`
@@ -495,14 +498,3 @@ class Layer(Owner):
 
 
 Layer.build = once(Layer.build)  # type: ignore[method-assign]
-
-
-def _shape_of(tensor: SymbolicTensor) -> Shape:
-    return tensor.shape
-
-
-def _shapes(inputs: Any, shape_of: ShapeOf) -> Any:
-    """The shapes of a structure of symbolic tensors, with arrays among them."""
-    return tree_map(
-        lambda t: shape_of(t) if isinstance(t, SymbolicTensor) else getattr(t, "shape", ()), inputs
-    )

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd.tree import Shape, shape_map
-from .base import Layer, _shape_of, _shapes
+from .base import Layer
 from .operation import Operation
-from .symbolic import Call
+from .symbolic import Call, shape_of_tensor, shapes_in
 
 #: What tensors can hold, and no axis is as long as this.
 _DTYPES = {np.dtype(c).name for c in np.typecodes["AllInteger"] + "?efd"}
@@ -34,5 +34,5 @@ def recalled(layer: Layer, inputs: Any, settings: Any, shapes: Any, dtype: Any) 
     if isinstance(layer, Operation):
         layer.made_by(call, dtype)
     else:
-        layer._prepare(_shapes(inputs[0], _shape_of))
+        layer._prepare(shapes_in(inputs[0], shape_of_tensor))
     return call.returns(shape_map(possible, shapes), dtype)

@@ -164,3 +164,15 @@ def trial_zeros(shape: Shape, dtype: str, length: int) -> np.ndarray:
 def symbolic_leaves(value: Any) -> Iterator[SymbolicTensor]:
     """The symbolic tensors in a structure."""
     return (leaf for leaf in tree_leaves(value) if isinstance(leaf, SymbolicTensor))
+
+
+def shape_of_tensor(tensor: SymbolicTensor) -> Shape:
+    """Its own shape, where another could be asked for."""
+    return tensor.shape
+
+
+def shapes_in(inputs: Any, shape_of: Callable[[SymbolicTensor], Shape]) -> Any:
+    """The shapes of a structure of symbolic tensors, with arrays among them."""
+    return tree_map(
+        lambda t: shape_of(t) if isinstance(t, SymbolicTensor) else getattr(t, "shape", ()), inputs
+    )

@@ -12,6 +12,7 @@ from .. import ops
 from ..autograd.tape import no_grad
 from ..autograd.tensor import Tensor, tensor
 from ..autograd.tree import is_shape, tree_leaves
+from ..layers.symbolic import calls_of
 from ..model.model import Model
 from .style import (
     BLUE,
@@ -185,7 +186,9 @@ def _chosen(model: Any, names: Sequence[str] | None) -> list[Any]:
         model.input  # noqa: B018  (raises where it is not known)
         if names is not None:
             return [model.get_layer(name) for name in names]
-        known = [v for v in model.layers if len(v._calls) == 1 and type(v).__name__ not in _PLAIN]
+        known = [
+            v for v in model.layers if len(calls_of(v)) == 1 and type(v).__name__ not in _PLAIN
+        ]
         known = [v for v in known if is_shape(v.output_shape) and len(v.output_shape) in (2, 4)]
     except AttributeError as error:
         raise ValueError(

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from . import islands, ops  # noqa: F401  (they register)
 from .graph import NotNative
+from .models import graph_of, reasons
 from .native import Native, enabled
 from .ops.winograd import set_winograd
 from .optimizing import Update
 from .step import Judged, Step
 from .threads import set_threads
-from .trace import graph_of, reasons
 from .warmup import warmup, warmup_eager
 
 __all__ = [

@@ -21,7 +21,7 @@ from .build import COUNT, Buffer
 from .graph import Node
 from .lowering import Lowering, OpLowering, lowers
 from .program import Program
-from .trace import Slot, mapped
+from .traced import Slot, mapped
 
 Array = np.ndarray
 

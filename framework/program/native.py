@@ -19,10 +19,11 @@ from ..config.settings import wants_programs
 from ..errors import ShapeError
 from .graph import Graph, NotNative, factors_of
 from .islands import Unexpected
+from .models import explained, finished, graph_of
 from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
 from .taped_losses import TapedLoss, reason_for_tape
-from .trace import BATCH, Trace, explained, finished, graph_of, is_plain
+from .trace import BATCH, Trace, is_plain
 from .watching import Watch
 
 Array = np.ndarray

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.operators import Deferred
 from ..autograd.tape import OPS, enable_grad
 from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import is_shape, rebuilt, tree_leaves
@@ -27,7 +26,7 @@ from ..config.naming import is_own
 from ..errors import ShapeError
 from .graph import Graph, Mark, NotNative, Shape, factors_of
 from .lowering import OTHERWISE, TRANSLATIONS
-from .rewrite import rewritten
+from .traced import Slot, Traced, View, alike, mapped
 from .watching import held_by, patched
 
 Array = np.ndarray
@@ -36,88 +35,6 @@ PATIENCE = 4
 #: How many samples there are in a trace whose code does not look at that.
 BATCH = 8
 _F32 = np.dtype(np.float32)
-
-
-class Traced(Deferred):
-    """A tensor of a graph: for each sample of the batch a value.
-
-    Attributes:
-        trace: that it belongs to.
-        value: its number in the graph.
-        shape: with the batch axis.
-        dtype: float32, or bool for what is 0 or 1.
-    """
-
-    __slots__ = ("dtype", "shape", "trace", "value")
-
-    def __init__(self, trace: Trace, value: int, shape: Shape, dtype: np.dtype = _F32) -> None:
-        self.trace, self.value, self.dtype = trace, value, dtype
-        self.shape = (trace.batch, *shape)
-
-    @property
-    def sample(self) -> Shape:
-        """The shape of a sample."""
-        return self.shape[1:]
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        return f"<a tensor of shape {self.shape} while a program is made>"
-
-    def as_tensor(self, dtype: Any) -> Any:
-        return self if dtype in (None, self.dtype) else OPS["astype"](self, dtype=dtype)
-
-    def defer(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
-        return self.trace.applied(op, args, settings)
-
-    def called(
-        self,
-        layer: Any,
-        compute: Callable[..., Any],
-        args: tuple[Any, ...],
-        settings: dict[str, Any],
-    ) -> Any:
-        return self.trace.called(layer, compute, args, settings)
-
-    def _looked_at(self, *_: Any) -> Any:
-        raise self.trace.refusal("it looks at the values of a tensor")
-
-    __array__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _looked_at
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self.trace.refusal(f"it uses {name!r} of a tensor")
-
-
-class View(NamedTuple):
-    """A variable under another shape."""
-
-    variable: Any
-    shape: Shape
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.variable.dtype  # type: ignore[no-any-return]
-
-
-class Slot(NamedTuple):
-    """The place of a tensor among the arguments of a call that runs on the tape."""
-
-    number: int
 
 
 class _Step(NamedTuple):
@@ -216,7 +133,7 @@ class Trace:
                 returned = model(self.given, training=self.training)
         if self._at < len(self._steps):
             self._cut(self._at)
-        if self.changed or not _alike(returned, self._returned):
+        if self.changed or not alike(returned, self._returned):
             self.changed = True
             self._returned = returned
             leaves = list(tree_leaves(returned))
@@ -267,7 +184,7 @@ class Trace:
         if self._at == len(self._steps):
             return None
         step = self._steps[self._at]
-        if step.what is what and _alike(step.args, args) and _alike(step.settings, settings):
+        if step.what is what and alike(step.args, args) and alike(step.settings, settings):
             self._at += 1
             return step
         self._unsteady = [f.layer for f in self._frames if not self._settled.get(f.layer)][-1]
@@ -518,50 +435,6 @@ def is_plain(layer: Any) -> bool:
     return all([is_own(v if hasattr(v, "__module__") else type(v)) for v in held])
 
 
-def graph_of(model: Any, samples: Any, training: bool = True) -> Graph:
-    """The graph of a model for samples of this shape.
-
-    Args:
-        model: with weights.
-        samples: the shape of a sample, or a list of them, one for each input.
-        training: whether layers behave as in training.
-
-    Raises:
-        NotNative: the model cannot be traced, or leaves too much to the tape.
-        ShapeError: a layer does not take its input.
-    """
-    trace = Trace(samples, BATCH, training)
-    trace.run(model)
-    return finished(trace)
-
-
-def finished(trace: Trace) -> Graph:
-    """What programs are made of.
-
-    Raises:
-        NotNative: too little of it would be native.
-    """
-    graph = rewritten(trace.graph)
-    graph.check_worth()
-    return graph
-
-
-def reasons(model: Any, samples: Any) -> list[tuple[str, str | None]]:
-    """For each layer of a model its name, and why it is not native (None if it is)."""
-    return [(name, why) for name, _, why in explained(model, samples)]
-
-
-def explained(model: Any, samples: Any) -> list[tuple[str, list[str], str | None]]:
-    """For each layer its name, its ops, and why it is not native (None if it is)."""
-    trace = Trace(samples, BATCH, lenient=True)
-    try:
-        trace.run(model)
-        finished(trace)
-    except NotNative as error:
-        trace.reasons.append((model.name, [], f"eager: {error}"))
-    return trace.reasons
-
-
 def _bound(op: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arrays among the arguments of an op."""
     if getattr(op, "variadic", False):
@@ -587,32 +460,6 @@ def _shaped(value: Any) -> Any:
     return value if isinstance(value, (Traced, View)) else as_tensor(value)
 
 
-def mapped(function: Callable[[Any], Any], value: Any) -> Any:
-    """The same structure of lists, tuples and dicts with `function` applied to what is in it."""
-    if isinstance(value, dict):
-        return {k: mapped(function, v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)) and not isinstance(value, (View, Slot)):
-        return rebuilt(value, [mapped(function, v) for v in value])
-    return function(value)
-
-
 def _numbers(structure: Any) -> Any:
     """The numbers of the values in a structure of placeholders."""
     return mapped(lambda t: t.value, structure)
-
-
-def _alike(a: Any, b: Any) -> bool:
-    """Whether two arguments ask for the same."""
-    if a is b:
-        return True
-    if type(a) is not type(b) or isinstance(a, (Traced, Tensor)):
-        return False
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all([_alike(v, b[k]) for k, v in a.items()])
-    if isinstance(a, View):
-        return a.variable is b.variable and a.shape == b.shape
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all([_alike(v, w) for v, w in zip(a, b, strict=True)])
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return bool(a == b) or (a != a and b != b)

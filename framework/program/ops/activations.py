@@ -13,7 +13,8 @@ from ...ops.axes import axis_tuple
 from ..build import Buffer
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .products import learned, placeholder
 
 

@@ -14,7 +14,8 @@ from ...kernels import pointwise, products
 from ...kernels.simd import SHARD
 from ..graph import Node, NotNative
 from ..lowering import OTHERWISE, Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced, View
+from ..trace import Trace
+from ..traced import Traced, View
 from .shape import stretched
 
 # From ops

@@ -11,7 +11,8 @@ from ...ops.axes import axis_index
 from ..build import COUNT, Buffer
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .products import learned
 
 

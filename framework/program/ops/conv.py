@@ -20,7 +20,8 @@ from ...ops.geometry import extent, per_axis, transposed_size, window_settings
 from ..build import Buffer, Ref
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from . import winograd
 from .products import add_bias_gradient, correlate, learned, placeholder, through_relu
 from .shape import reshaped

@@ -11,7 +11,8 @@ from ...kernels.simd import SHARD, bits_of
 from ..build import COUNT, Buffer
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .arithmetic import as_traced
 from .products import placeholder
 

@@ -15,7 +15,8 @@ from ..build import Buffer
 from ..formulas import Chain, NotElementwise
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, otherwise
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .arithmetic import broadcast, number
 
 #: An op, its operands and its settings, as `Chain` takes them, but for the settings: pairs.

@@ -14,7 +14,8 @@ from ...ops.geometry import window_settings
 from ..build import Buffer, Ref
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .conv import Three, three
 from .products import add_bias_gradient, correlate, learned, through_relu
 

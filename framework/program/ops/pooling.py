@@ -18,7 +18,8 @@ from ...ops.geometry import per_axis, window_settings
 from ..build import Buffer, Ref
 from ..graph import Node, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .shape import blended, reshaped
 
 

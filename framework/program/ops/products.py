@@ -14,7 +14,8 @@ from ...kernels.simd import LANES, SHARD
 from ..build import Buffer, Ref
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced, View
+from ..trace import Trace
+from ..traced import Traced, View
 from .shape import blended, permuted, reshaped
 
 #: Most weights of a dense layer that are gone through at a time. A tile takes a piece of a row, and

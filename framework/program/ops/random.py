@@ -15,7 +15,8 @@ from ...kernels.simd import bits_of
 from ..build import COUNT, Buffer
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .arithmetic import broadcast
 from .products import placeholder
 

@@ -12,7 +12,8 @@ from ...kernels import windows
 from ...ops.axes import axis_tuple
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .shape import Move, moved, permuted, reshaped
 
 

@@ -12,7 +12,8 @@ from ...kernels.simd import bits_of
 from ..build import Buffer, Ref
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .products import learned
 
 #: Axes that the kernels go over.

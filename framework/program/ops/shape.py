@@ -23,7 +23,8 @@ from ...ops.resize import interpolation_matrix
 from ..build import Buffer, Ref
 from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 
 #: An axis of a copy: its length, and the steps in the target and in the source.
 Axis = tuple[int, int, int]

@@ -12,7 +12,8 @@ from ...ops.stateful import SHORTEST
 from ..build import Buffer
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, traces
-from ..trace import Trace, Traced
+from ..trace import Trace
+from ..traced import Traced
 from .products import learned
 
 
