@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -170,7 +171,7 @@ def _walked_back(last: Symbol, gradient: Symbol, wanted: list[Symbol]) -> list[E
                 if part is not None:
                     before = gradients.get(inputs[i])
                     gradients[inputs[i]] = part if before is None else before + part
-        except NotElementwise as error:
+        except Exception as error:
             raise NotElementwise(f"the gradient of {op.name}: {error}") from error
     zero = Symbol(number(0.0))
     return [as_floats(_symbol(gradients.get(s, zero)).expression) for s in wanted]
@@ -190,6 +191,35 @@ def _leading_to(last: Symbol, wanted: list[Symbol]) -> set[Symbol]:
     return {s for s, yes in found.items() if yes}
 
 
+@dataclass(frozen=True)
+class Meant:
+    """An op as it is now: its code may read what changes.
+
+    Attributes:
+        op: the op.
+        meaning: what it and its rules compute.
+    """
+
+    op: Op
+    meaning: tuple[Expression, ...]
+
+    @property
+    def name(self) -> str:
+        return self.op.name
+
+
+def meant(op: Op, settings: dict[str, Any]) -> Meant:
+    """An op with these settings, as it is now.
+
+    Raises:
+        NotElementwise: it is no formula of single elements.
+    """
+    inputs = [Symbol(given(i)) for i in range(op.arity)]
+    last = _applied(op, tuple(inputs), settings)
+    gradients = _walked_back(last, Symbol(given("g")), inputs)
+    return Meant(op, (last.expression, *gradients))
+
+
 class Chain:
     """Elementwise ops, each on arrays of one shape and on results of those before it.
 
@@ -205,7 +235,7 @@ class Chain:
         self._inputs: dict[int, Symbol] = {}
         self._results: list[Symbol] = []
         for op, operands, settings in steps:
-            known = OPS[op] if isinstance(op, str) else op
+            known = OPS[op] if isinstance(op, str) else op.op if isinstance(op, Meant) else op
             self._results.append(_applied(known, tuple(map(self._operand, operands)), settings))
         self._gradient = Symbol(given("g"))
 

@@ -138,10 +138,10 @@ class Graph:
         return frozenset([*self.results, *(v for v, _ in self.activity), *self.losses])
 
     def behind(self, values: list[int]) -> set[Any]:
-        """The variables that these values depend on."""
+        """The variables to which gradients flow from these values."""
         wanted, found = set(values), set[Any]()
         for node in reversed(self.nodes):
-            if node.output in wanted:
+            if node.output in wanted and node.op != "stopped":
                 wanted.update(node.inputs)
                 found.update(node.variables.values())
         return found

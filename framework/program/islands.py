@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.backward import run_backward
-from ..autograd.tape import grad_enabled
+from ..autograd.tape import OPS, grad_enabled
 from ..autograd.tensor import Tensor, wrap
 from ..kernels import pointwise, shards
 from ..kernels.simd import SHARD
@@ -54,7 +54,11 @@ class _Island:
         return zip(node.inputs, self.shapes, strict=True)
 
     def _filled(self, value: Any) -> Any:
-        return self.tensors[value.number] if isinstance(value, Slot) else value
+        """An argument of the call: a tensor there is the result of an op, as it is eagerly."""
+        if not isinstance(value, Slot):
+            return value
+        tensor = self.tensors[value.number]
+        return OPS["reshape"](tensor, shape=tensor.shape)
 
     def there(self, program: Program) -> None:
         """Call the layer.

@@ -54,6 +54,8 @@ class OpLowering:
     """
 
     reads_output = False
+    #: Whether a gradient flows from its output to its inputs.
+    passes_back = True
 
     def reads_output_of(self, node: Node) -> bool:
         """Whether `backward` needs the output of this node."""
@@ -190,7 +192,7 @@ class Lowering:
             return self.output(node)
         if LOWERINGS[source.op].reads_output_of(source) or source.settings.get("relu"):
             return self.output(node)
-        if source.op == "reshape":  # its room is that of another value
+        if source.op in ("reshape", "stopped"):  # its room is that of another value
             return self.output(node)
         self.values[node.output] = self.values[value]
         return self.values[value]
@@ -200,6 +202,8 @@ class Lowering:
     def _values_that_need_gradients(self) -> set[int]:
         wanted: set[int] = set()
         for node in self.graph.nodes:
+            if not LOWERINGS[node.op].passes_back:
+                continue
             trained = any(v in self.offsets for v in node.variables.values())
             if trained or any(v in wanted for v in node.inputs):
                 wanted.add(node.output)

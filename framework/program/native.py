@@ -23,7 +23,7 @@ from .models import explained, finished, graph_of
 from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
 from .taped_losses import TapedLoss, reason_for_tape
-from .trace import BATCH, Trace, is_plain
+from .trace import BATCH, PATIENCE, Trace, is_plain
 from .watching import Watch
 
 Array = np.ndarray
@@ -253,12 +253,14 @@ class Native:
         samples, batch = [a.shape[1:] for a in xs], len(xs[0])
         key: Any = (*samples, training)
         known = self._graphs.get(key) or self._graphs.get(key := (*key, batch))
-        if known is not None and known.watch.same():
+        failures = 0 if known is None else known.failures
+        if known is not None and known.holds():
             self._graphs.move_to_end(key)
-            if not known.trace.again:
+            if not known.trace.again or isinstance(known.graph, str):
                 return known
             trace = known.trace
         else:
+            self._graphs.pop(key, None)
             plain = all([is_plain(layer) for layer in self.model._all_layers()])
             key = (*samples, training) if plain else (*samples, training, batch)
             known = None
@@ -271,7 +273,11 @@ class Native:
             graph = self._same_or(finished(trace), trace)
         except (NotNative, ShapeError) as error:  # the eager step will refuse the shape
             graph = str(error)
-        made = _Known(trace, graph, Watch(trace.watched), self.model.weights)
+            failures += 1
+            watch = Watch(self.model._all_layers())
+        else:
+            watch = Watch(trace.watched)
+        made = _Known(trace, graph, watch, self.model.weights, failures)
         self._graphs[key] = made
         self._graphs.move_to_end(key)
         _forget(self._graphs, lambda _: 0)
@@ -356,12 +362,18 @@ class _Thread(threading.local):
 
 class _Known(NamedTuple):
     """A trace, and the graph of it, or why there is none; what has to stay as it was; all weights
-    of the model."""
+    of the model; how often there was no graph."""
 
     trace: Trace
     graph: Graph | str
     watch: Watch
     weights: list[Any]
+    failures: int
+
+    def holds(self) -> bool:
+        """Whether to go by it again; code that was followed in vain often enough is no more."""
+        hopeless = isinstance(self.graph, str) and self.failures > PATIENCE
+        return hopeless or self.watch.same()
 
     def trained(self, model: Any) -> list[Any]:
         """The variables that are trained, without a walk through the model."""

@@ -18,14 +18,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autograd.tape import OPS, enable_grad
-from ..autograd.tensor import Tensor, as_tensor
+from ..autograd.tape import OPS, enable_grad, grad_mode
+from ..autograd.tensor import Tensor
 from ..autograd.tree import is_shape, rebuilt, tree_leaves
 from ..autograd.variable import Variable
 from ..config.naming import is_own
 from ..errors import ShapeError
+from ..kernels.formula import NotElementwise
+from .arguments import arrays_of, settings_of
+from .formulas import meant
 from .graph import Graph, Mark, NotNative, Shape, factors_of
 from .lowering import OTHERWISE, TRANSLATIONS
+from .notes import noting, set_back
 from .traced import Slot, Traced, View, alike, mapped
 from .watching import held_by, patched
 
@@ -184,7 +188,11 @@ class Trace:
         if self._at == len(self._steps):
             return None
         step = self._steps[self._at]
-        if step.what is what and alike(step.args, args) and alike(step.settings, settings):
+        if (
+            (step.what is what or step.what == what)
+            and alike(step.args, args)
+            and alike(step.settings, settings)
+        ):
             self._at += 1
             return step
         self._unsteady = [f.layer for f in self._frames if not self._settled.get(f.layer)][-1]
@@ -266,9 +274,10 @@ class Trace:
             raise NotNative("its call does something else from batch to batch")
         if is_plain(layer):
             self.watched[layer] = None
+            result = compute(*args, training=training, **settings)
         else:
             self.again = True
-        result = compute(*args, training=training, **settings)
+            result = noting(layer, compute, args, {**settings, "training": training})
         leaves = list(tree_leaves(result))
         for leaf in leaves:
             if not isinstance(leaf, Traced):
@@ -307,7 +316,10 @@ class Trace:
 
         kept, given = mapped(slot, args), mapped(slot, settings)
         fits = layer.built and layer.dtype == "float32"
+        before = dict(held_by(layer))
         shape = self._shape_of(layer, args, settings) if fits or self.lenient else None
+        if layer.built == before["built"]:
+            set_back(layer, before)
         if fits and is_shape(shape) and shape[0] == self.batch:
             learned = {str(i): v for i, v in enumerate(layer.weights) if v._learnable}
             found = Traced(self, self.graph.add(
@@ -359,23 +371,47 @@ class Trace:
         args, settings = self._kept((args, settings))
         if self._lowering:  # asked for by what another op is made of
             return self._lowered(op, known, args, settings)
-        step = self._known(op, args, settings)
-        if step is not None:
-            return step.result
-        before = self.graph.mark()
-        self._lowering = True
+        what = self._as_it_is(op, args, settings)
+        step = self._known(what, args, settings)
+        if step is None:
+            before = self.graph.mark()
+            self._lowering = True
+            try:
+                result = self._lowered(op, known, args, settings)
+            except NotNative as error:
+                raise self.refusal(str(error)) from None
+            finally:
+                self._lowering = False
+            self._note(what, args, settings, result, before)
+            self._frames[-1].ops.append(op.name)
+        else:
+            result = step.result
+        return result if grad_mode.enabled else mapped(self.stopped, result)
+
+    def stopped(self, x: Traced) -> Traced:
+        """The same values, through which no gradient flows."""
+        if self._lowering:
+            return self.add("stopped", (x,), x.sample, dtype=x.dtype)
+        step = self._known("stopped", (x,), {})
+        if step is None:
+            before = self.graph.mark()
+            result = self.add("stopped", (x,), x.sample, dtype=x.dtype)
+            self._note("stopped", (x,), {}, result, before)
+            return result
+        return step.result  # type: ignore[no-any-return]
+
+    @staticmethod
+    def _as_it_is(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
+        """What tells an op from another: the op itself; of one of a user what its code says now."""
+        if is_own(op):
+            return op
         try:
-            result = self._lowered(op, known, args, settings)
-        except NotNative as error:
-            raise self.refusal(str(error)) from None
-        finally:
-            self._lowering = False
-        self._note(op, args, settings, result, before)
-        self._frames[-1].ops.append(op.name)
-        return result
+            return meant(op, settings_of(op, args, settings))
+        except NotElementwise:
+            return op
 
     def _lowered(self, op: Any, known: Any, args: Any, settings: dict[str, Any]) -> Any:
-        arrays, rest = _bound(op, args), _settings(op, args, settings)
+        arrays, rest = arrays_of(op, args), settings_of(op, args, settings)
         if known is None:
             return OTHERWISE[0](self, op, arrays, rest)
         return known(self, *arrays, **rest)
@@ -393,9 +429,9 @@ class Trace:
             return value
         if isinstance(value, Tensor):
             variable = self._viewed(value)
-            if variable is not None:
+            if variable is not None and value.requires_grad == variable.requires_grad:
                 return View(variable, value.shape)
-            if value.requires_grad:
+            if value.requires_grad or variable is not None:
                 raise self.refusal("it computes with the values of its weights")
             return value.data.copy()
         return value.copy() if isinstance(value, np.ndarray) else value
@@ -433,31 +469,6 @@ def is_plain(layer: Any) -> bool:
         return False
     held = [v for v in held_by(layer).values() if callable(v) and not isinstance(v, type)]
     return all([is_own(v if hasattr(v, "__module__") else type(v)) for v in held])
-
-
-def _bound(op: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arrays among the arguments of an op."""
-    if getattr(op, "variadic", False):
-        return args[:1] if args and isinstance(args[0], (list, tuple)) else args
-    return args[: op.arity] if hasattr(op, "arity") else args
-
-
-def _settings(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an op with their defaults; what a function takes is left to it."""
-    if not hasattr(op, "setting_names"):
-        return settings
-    arrays = _bound(op, args)
-    listed = op.variadic and isinstance(args[0], (list, tuple))
-    extra = () if op.variadic and not listed else args[len(arrays) :]
-    settings = op.settled(extra, settings)
-    if op.resolve is None or not settings:  # what has none checks values, which are not there
-        return settings
-    return dict(op.resolve(*map(_shaped, arrays[0] if listed else arrays), **settings))
-
-
-def _shaped(value: Any) -> Any:
-    """What has the shape of an array of an op."""
-    return value if isinstance(value, (Traced, View)) else as_tensor(value)
 
 
 def _numbers(structure: Any) -> Any:

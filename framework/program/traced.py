@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 _F32 = np.dtype(np.float32)
+_OWN = __name__.partition(".")[0]
 
 
 class Traced(Deferred):
@@ -34,6 +36,12 @@ class Traced(Deferred):
     def __init__(self, trace: Trace, value: int, shape: Shape, dtype: np.dtype = _F32) -> None:
         self.trace, self.value, self.dtype = trace, value, dtype
         self.shape = (trace.batch, *shape)
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        """What `isinstance` takes it for outside of this package: the tensor it stands for."""
+        asked = sys._getframe(1).f_globals.get("__name__", "")
+        return Traced if asked.partition(".")[0] == _OWN else Tensor
 
     @property
     def sample(self) -> Shape:
@@ -69,10 +77,15 @@ class Traced(Deferred):
     ) -> Any:
         return self.trace.called(layer, compute, args, settings)
 
+    def detach(self) -> Traced:
+        """The same values, through which no gradient flows."""
+        return self.trace.stopped(self)
+
     def _looked_at(self, *_: Any) -> Any:
         raise self.trace.refusal("it looks at the values of a tensor")
 
     __array__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _looked_at
+    __str__ = __format__ = _looked_at  # which show them
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -124,4 +137,6 @@ def alike(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all([alike(v, w) for v, w in zip(a, b, strict=True)])
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return bool(a == b) or (a != a and b != b)
+    if isinstance(a, float):
+        return repr(a) == repr(b)  # NaN is NaN, and -0.0 is not 0.0
+    return bool(a == b)

@@ -90,7 +90,7 @@ class Watch:
             self._places.add(value)
             for item in value.values() if isinstance(value, dict) else value:
                 self._value(item, seen)
-        elif "_layers" not in getattr(value, "__dict__", ()):
+        elif "_layers" not in getattr(value, "__dict__", ()) and not _runs_again(value):
             self._object(value, seen)
 
 
@@ -98,6 +98,11 @@ def held_by(thing: Any) -> dict[str, Any]:
     """The attributes of a thing, but for what a model notes while it trains."""
     attributes = vars(thing)
     return _without_notes(attributes) if "_layers" in attributes else attributes
+
+
+def _runs_again(value: Any) -> bool:
+    """Whether it is the layer of a user: what its call reads is seen as it is read."""
+    return hasattr(value, "_all_layers") and not is_own(type(value))
 
 
 def _without_notes(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +130,11 @@ def patched(thing: Any) -> str | None:
 def frozen(value: Any) -> Any:
     """A value that is equal to another's if both mean the same, and stays what it is.
 
-    Arrays and containers count by their content, other things by identity.
+    Arrays, containers and numbers count by their content (-0.0 is not 0.0, and True is not 1),
+    other things by identity.
     """
+    if isinstance(value, (bool, int, float)):
+        return type(value), repr(value)
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
     if isinstance(value, (list, tuple)):

@@ -25,8 +25,13 @@ def number(operand: Any) -> float | None:
     """An operand that is one number; None: it is none."""
     if isinstance(operand, numbers.Real):
         return float(operand)
-    single = isinstance(operand, np.ndarray) and operand.size == 1 and operand.dtype.kind in "biuf"
+    single = isinstance(operand, np.ndarray) and operand.size == 1 and _stays_float32(operand)
     return float(operand.reshape(())) if single else None
+
+
+def _stays_float32(array: np.ndarray) -> bool:
+    """Whether an op on float32 beside this array is computed in float32."""
+    return array.dtype.kind in "biuf" and array.dtype != np.float64
 
 
 def as_traced(t: Trace, operand: Any, rank: int, op: str) -> Traced:
@@ -46,7 +51,7 @@ def as_traced(t: Trace, operand: Any, rank: int, op: str) -> Traced:
         kind["variable"], shape = operand
     else:
         array = np.asarray(operand)
-        if array.dtype.kind not in "biuf" or array.dtype == np.float64:
+        if not _stays_float32(array):
             raise NotNative(f"{op!r} meets an array of {array.dtype}")
         kind["array"], shape = np.ascontiguousarray(array, np.float32), array.shape
     if len(shape) > rank or (len(shape) == rank and shape[0] != 1):
@@ -89,7 +94,7 @@ def _along_channels(x: Any, y: Any) -> tuple[Traced, Any] | None:
 def _with_array(t: Trace, op: str, x: Any, y: Any) -> Traced | None:
     """x op y, for an array of numbers for each place along some axes of samples."""
     x, y = (y, x) if isinstance(y, Traced) else (x, y)
-    if not isinstance(y, np.ndarray) or y.dtype not in (np.float32, np.float64) or y.size == 1:
+    if not isinstance(y, np.ndarray) or y.dtype != np.float32 or y.size == 1:
         return None
     lengths = (1,) * (x.ndim - y.ndim) + y.shape
     if len(lengths) > x.ndim or any(

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ...config.naming import is_own
 from ...kernels import pointwise
 from ..build import Buffer
-from ..formulas import Chain, NotElementwise
+from ..formulas import Chain, NotElementwise, meant
 from ..graph import Node, NotNative
 from ..lowering import Lowering, OpLowering, lowers, otherwise
 from ..trace import Trace
@@ -23,13 +24,18 @@ from .arithmetic import broadcast, number
 Step = tuple[Any, tuple[Any, ...], tuple[tuple[str, Any], ...]]
 
 
-@functools.lru_cache(1024)
 def chain_of(steps: tuple[Step, ...]) -> Chain:
     """The chain of some steps.
 
     Raises:
         NotElementwise: one of them is no formula of single elements.
     """
+    return _chain_of(steps, repr([parts for _, *parts in steps]))
+
+
+@functools.lru_cache(1024)
+def _chain_of(steps: tuple[Step, ...], _: str) -> Chain:
+    """The text tells numbers apart that are equal: 0.0 and -0.0, 1 and True."""
     return Chain(tuple((op, operands, dict(settings)) for op, operands, settings in steps))
 
 
@@ -55,7 +61,8 @@ def elementwise(t: Trace, op: Any, args: tuple[Any, ...], settings: dict[str, An
             steps.append(("not_equal", (operands[i], 0.0), ()))
             operands[i] = ("step", len(steps) - 1)
     try:
-        steps.append((op, tuple(operands), tuple(sorted(settings.items()))))
+        now = op if is_own(op) else meant(op, settings)
+        steps.append((now, tuple(operands), tuple(sorted(settings.items()))))
         masks = chain_of(tuple(steps)).makes_mask
     except (NotElementwise, TypeError) as error:  # unhashable settings are of no formula
         raise NotNative(f"the op {op.name!r} has no lowering: {error}") from None

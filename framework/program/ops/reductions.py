@@ -14,7 +14,7 @@ from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
 from ..trace import Trace
 from ..traced import Traced
-from .shape import Move, moved, permuted, reshaped
+from .shape import Move, as_floats, moved, permuted, reshaped
 
 
 def _axes(x: Traced, axis: Any, op: str) -> tuple[tuple[int, ...], Shape, Shape]:
@@ -52,12 +52,13 @@ def _take_along_axis(t: Trace, x: Any, indices: Any, axis: Any) -> Traced:
 @traces("sum")
 def _sum(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
     axes, ones, rest = _axes(x, axis, "sum")
-    return reshaped(t, total(t, x, axes), ones if keepdims else rest)
+    return reshaped(t, total(t, as_floats(t, x), axes), ones if keepdims else rest)
 
 
 @traces("mean")
 def _mean(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
     axes, ones, rest = _axes(x, axis, "mean")
+    x = as_floats(t, x)
     shape = ones if keepdims else rest
     if axes and axes == tuple(range(len(axes))) and len(rest) == 1:  # the pixels of an image
         return reshaped(t, t.add("global_average", (x,), rest), shape)
@@ -71,7 +72,8 @@ def _max(t: Trace, x: Any, axis: Any, keepdims: bool) -> Traced:
     order = (*axes, *(i for i in range(len(x.sample)) if i not in axes))
     pixels = math.prod(x.sample[a] for a in axes)
     x = reshaped(t, permuted(t, x, order), (pixels, math.prod(rest)))
-    return reshaped(t, t.add("global_max", (x,), (math.prod(rest),)), ones if keepdims else rest)
+    largest = t.add("global_max", (x,), (math.prod(rest),), dtype=x.dtype)
+    return reshaped(t, largest, ones if keepdims else rest)
 
 
 @traces("min")

@@ -152,7 +152,12 @@ def _steps(shape: Shape) -> list[int]:
 
 def reshaped(t: Trace, x: Traced, shape: Shape) -> Traced:
     """The tensor with samples of another shape."""
-    return x if x.sample == tuple(shape) else t.add("reshape", (x,), shape)
+    return x if x.sample == tuple(shape) else t.add("reshape", (x,), shape, dtype=x.dtype)
+
+
+def as_floats(t: Trace, x: Traced) -> Traced:
+    """Truth values and labels as the floats that they are kept as."""
+    return Traced(t, x.value, x.sample)
 
 
 def moved(t: Trace, x: Traced, move: Move, shape: Shape) -> Traced:
@@ -182,7 +187,7 @@ def permuted(t: Trace, x: Traced, order: tuple[int, ...]) -> Traced:
 def blended(t: Trace, x: Traced, axis: int, weights: np.ndarray) -> Traced:
     """Each place along an axis of the samples a sum of places, by weights (new length, length)."""
     target = (*x.sample[:axis], len(weights), *x.sample[axis + 1 :])
-    return t.add("blend", (x,), target, axis=axis, sums=blending(weights))
+    return t.add("blend", (x,), target, dtype=x.dtype, axis=axis, sums=blending(weights))
 
 
 def stretched(t: Trace, x: Traced, target: Shape) -> Traced:
@@ -238,7 +243,7 @@ def _broadcast_to(t: Trace, x: Any, shape: Any) -> Traced:
 def _astype(t: Trace, x: Any, dtype: Any) -> Traced:
     if np.dtype(dtype) != np.float32:
         raise NotNative(f"it computes in {np.dtype(dtype)}")
-    return Traced(t, x.value, x.sample)
+    return as_floats(t, x)
 
 
 @traces("copy")
@@ -256,7 +261,8 @@ def _concatenate(t: Trace, *xs: Any, axis: int) -> Traced:
         raise NotNative("concatenate joins samples")
     first = parts[0].sample
     shape = (*first[:axis], sum(x.sample[axis] for x in parts), *first[axis + 1 :])
-    return t.add("concatenate", tuple(parts), shape, axis=axis)
+    dtype = max(x.dtype for x in parts)
+    return t.add("concatenate", tuple(parts), shape, dtype=dtype, axis=axis)
 
 
 @traces("pad")
