@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+from random_users import LAYERS, drawn_formula, drawn_moves
+from test_program_users import focal
 
 import gradtape as gt
 
@@ -35,7 +37,7 @@ class Recipe(NamedTuple):
 
 PENALTIES = (None, None, None, "l1", "l2", "l1_l2")
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
-LOSSES = ("sparse", "sparse_logits", "dense", "squared")
+LOSSES = ("sparse", "sparse_logits", "dense", "squared", "focal", "own")
 
 
 class _Drawn:
@@ -107,6 +109,26 @@ class _Drawn:
         kind = self.one_of("relu", "tanh", "sigmoid", "dropout", "affine", "odd")
         self.add(kind, [value], self.shapes[value])
 
+    def user(self) -> None:
+        """A layer that a user wrote."""
+        value = self.any()
+        shape = self.shapes[value]
+        kinds = ["formula", "formula", "moves", "scale", "whole"]
+        if len(shape) == 3:
+            kinds += ["residual", "excite", "attention"]
+        kind, made = self.one_of(*kinds), None
+        if kind == "formula":
+            made = drawn_formula(self.draw, shape)
+        elif kind == "moves":
+            made, shape = drawn_moves(self.draw, shape)
+        elif kind == "residual":
+            made = shape[-1]
+            if self.batch * math.prod(shape[:-1]) < 16:
+                return
+        elif kind == "whole" and shape[-1] < 3:  # hardly any variance
+            return
+        self.add(kind, [value], shape, made)
+
     def merge(self) -> None:
         first, second, kind = self.any(), self.any(), self.one_of(*MERGES)
         rank = max(len(self.shapes[v]) for v in (first, second))
@@ -154,7 +176,7 @@ class _Drawn:
             self.add("flatten", [value], (math.prod(self.shapes[value]),))
             value = len(self.shapes) - 1
         loss = self.one_of(*LOSSES)
-        activation = "softmax" if loss in ("sparse", "dense") else None
+        activation = "softmax" if loss in ("sparse", "dense", "focal") else None
         self.add("dense", [value], (4,), (4, activation, None))
         return len(self.shapes) - 1, loss
 
@@ -163,6 +185,7 @@ class _Drawn:
 def recipes(draw: Any) -> Recipe:
     d = _Drawn(draw)
     kinds = [d.conv, d.conv, d.pool, d.norm, d.pointwise, d.merge, d.merge, d.dot]
+    kinds += [d.user] * 4
     for _ in range(d.number(1, 7)):
         d.one_of(*kinds, d.concatenate, d.dense, d.vector)()
     last = len(d.shapes) - 1
@@ -170,6 +193,14 @@ def recipes(draw: Any) -> Recipe:
     if d.one_of(True, False):
         outputs.append(d.head(d.number(0, last)))
     return Recipe(d.inputs, d.steps, outputs, d.batch, d.one_of(0.0, 0.5))
+
+
+class Own(gt.losses.Loss):
+    """A loss that a user wrote."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        error = gt.ops.abs(y_true - y_pred)
+        return gt.ops.mean(gt.ops.where(error < 0.5, error**2, error - 0.25), axis=-1)
 
 
 class Odd(L.Layer):
@@ -193,6 +224,7 @@ def _dense(made: Any) -> Any:
 
 #: From the settings of a step to its layer. The other kinds are activations.
 _LAYERS: dict[str, Any] = {
+    **LAYERS,
     "conv": _conv,
     "dense": _dense,
     "pool": lambda made: getattr(L, made[0])(2, strides=made[1]),
@@ -226,6 +258,8 @@ def model_of(recipe: Recipe) -> Any:
         "sparse_logits": gt.losses.SparseCategoricalCrossentropy(from_logits=True),
         "dense": gt.losses.CategoricalCrossentropy(label_smoothing=0.1),
         "squared": gt.losses.MeanSquaredError(),
+        "focal": focal,
+        "own": Own(),
     }
     losses = [kinds[loss] for _, loss in recipe.outputs]
     optimizer = gt.optimizers.SGD(0.02, momentum=recipe.momentum)
@@ -240,5 +274,7 @@ def data_of(recipe: Recipe, seed: int) -> tuple[list[Array], list[Array]]:
     y: list[Array] = []
     for _, loss in recipe.outputs:
         labels = rng.integers(0, 4, n)
-        y.append({"dense": np.eye(4)[labels], "squared": rng.normal(size=(n, 4))}.get(loss, labels))
+        shares, numbers = np.eye(4)[labels], rng.normal(size=(n, 4))
+        kinds = {"dense": shares, "focal": shares, "squared": numbers, "own": numbers}
+        y.append(kinds.get(loss, labels))
     return x, y

@@ -54,9 +54,9 @@ class LossPlan:
         if loss.reduction in (None, "none"):
             raise NotNative("the loss is no number")
         self.target: Shape = shape[:-1] if loss.takes_labels else shape
-        self.trace = Trace([self.target, shape], BATCH if is_plain(loss) else batch)
-        if loss.takes_labels:
-            self.trace.given[0].dtype = np.dtype(np.intp)
+        kinds = [np.dtype(np.intp if loss.takes_labels else np.float32), np.dtype(np.float32)]
+        count = BATCH if is_plain(loss) else batch
+        self.trace = Trace([self.target, shape], count, dtypes=kinds)
         self.trace.again = not is_plain(loss)
         try:
             self.trace.run_function(loss, self._values)

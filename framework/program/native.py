@@ -204,6 +204,9 @@ class Native:
         if known is not None and known.holds():
             self._steps.move_to_end(key)
             return known
+        changes = 0 if known is None else known.changes + 1
+        if changes > PATIENCE:  # losses that are others from batch to batch
+            taped = taped or not all([row.loss is None or is_plain(row.loss) for row in rows or ()])
         made = self._make(graph, xs, rows, variables, optimizer, regularized, taped)
         if isinstance(made, Step):
             made.lock = self._lock
@@ -213,7 +216,7 @@ class Native:
         watched = [row.loss for row, t in zip(rows or (), asked, strict=False) if not t]
         watched = [loss for loss in watched if loss is not None]
         watched += [v.regularizer for v in regularized]
-        entry = self._steps[key] = _Entry(made, watched, (optimizer, variables, graph))
+        entry = self._steps[key] = _Entry(made, watched, (optimizer, variables, graph), changes)
         self._steps.move_to_end(key)
         _forget(self._steps, lambda entry: entry.size)
         return entry
@@ -251,7 +254,9 @@ class Native:
     def _graph(self, xs: list[Array], training: bool) -> _Known:
         """The graph for samples of these shapes: the same object as long as nothing changed."""
         samples, batch = [a.shape[1:] for a in xs], len(xs[0])
-        key: Any = (*samples, training)
+        dtypes = [a.dtype for a in xs]
+        kind: Any = (*samples, *dtypes, training)
+        key = kind
         known = self._graphs.get(key) or self._graphs.get(key := (*key, batch))
         failures = 0 if known is None else known.failures
         if known is not None and known.holds():
@@ -262,10 +267,10 @@ class Native:
         else:
             self._graphs.pop(key, None)
             plain = all([is_plain(layer) for layer in self.model._all_layers()])
-            key = (*samples, training) if plain else (*samples, training, batch)
+            key = kind if plain else (*kind, batch)
             known = None
             shapes = samples if len(samples) > 1 else samples[0]
-            trace = Trace(shapes, BATCH if plain else batch, training)
+            trace = Trace(shapes, BATCH if plain else batch, training, dtypes=dtypes)
         graph: Graph | str
         try:
             if not trace.run(self.model) and known is not None:
@@ -381,10 +386,11 @@ class _Known(NamedTuple):
 
 
 class _Entry:
-    """A program, or why there is none, and what has to stay as it was or at least alive."""
+    """A program, or why there is none, what has to stay as it was or at least alive, and how often
+    it did not."""
 
-    def __init__(self, step: Step | str, watched: list[Any], alive: Any) -> None:
-        self.step, self.alive = step, (watched, alive)
+    def __init__(self, step: Step | str, watched: list[Any], alive: Any, changes: int = 0) -> None:
+        self.step, self.alive, self.changes = step, (watched, alive), changes
         self.watch = Watch(watched, [] if alive is None or alive[0] is None else [type(alive[0])])
 
     def holds(self) -> bool:

@@ -13,7 +13,7 @@ is made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +85,7 @@ class Trace:
         batch: how many samples there are, which code in Python may look at.
         training: whether layers behave as in training.
         lenient: go on after what can be no island either.
+        dtypes: of each input. Default: float32.
 
     Attributes:
         graph: what was traced, as it was asked for.
@@ -95,13 +96,22 @@ class Trace:
     """
 
     def __init__(
-        self, samples: Any, batch: int, training: bool = True, lenient: bool = False
+        self,
+        samples: Any,
+        batch: int,
+        training: bool = True,
+        lenient: bool = False,
+        dtypes: Sequence[np.dtype] = (),
     ) -> None:
         several = isinstance(samples, list)
         shapes = [tuple(s) for s in samples] if several else [tuple(samples)]
         self.batch, self.training, self.lenient = batch, training, lenient
         self.graph = Graph(list(shapes), inputs=len(shapes))
-        inputs = [Traced(self, value, shape) for value, shape in enumerate(shapes)]
+        kinds = dtypes or [_F32] * len(shapes)
+        inputs = [
+            Traced(self, value, shape, dtype)
+            for value, (shape, dtype) in enumerate(zip(shapes, kinds, strict=True))
+        ]
         self.given = inputs if several else inputs[0]
         self.watched: dict[Any, None] = {}
         self.again = False

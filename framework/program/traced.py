@@ -28,7 +28,7 @@ class Traced(Deferred):
         trace: that it belongs to.
         value: its number in the graph.
         shape: with the batch axis.
-        dtype: float32, or bool for what is 0 or 1.
+        dtype: float32; what is kept as such floats may be bool, uint8 or a label.
     """
 
     __slots__ = ("dtype", "shape", "trace", "value")

@@ -46,6 +46,8 @@ def elementwise(t: Trace, op: Any, args: tuple[Any, ...], settings: dict[str, An
     Raises:
         NotNative: it is no formula of single elements.
     """
+    if getattr(op, "integers", False) and all(map(_is_integer, args)):
+        raise NotNative(f"the op {op.name!r} computes in integers")
     operands: list[Any] = [x if (n := number(x)) is None else n for x in args]
     places = [i for i, x in enumerate(operands) if not isinstance(x, float)]
     tensors = broadcast(t, op.name, *(operands[i] for i in places))
@@ -69,6 +71,14 @@ def elementwise(t: Trace, op: Any, args: tuple[Any, ...], settings: dict[str, An
     dtype = np.dtype(np.bool_ if masks else np.float32)
     sample = tensors[0].sample
     return t.add("formula", tuple(inputs), sample, dtype=dtype, steps=tuple(steps), masks=masks)
+
+
+def _is_integer(operand: Any) -> bool:
+    """Whether it is an image of bytes, or a number or array that lets it stay one of integers."""
+    if isinstance(operand, Traced):
+        return operand.dtype == np.uint8
+    dtype = getattr(operand, "dtype", None)
+    return isinstance(operand, int) if dtype is None else dtype.kind in "iu"
 
 
 @lowers("formula")

@@ -16,7 +16,7 @@ from ..graph import Node, NotNative, Shape
 from ..lowering import Lowering, OpLowering, lowers, traces
 from ..trace import Trace
 from ..traced import Traced, View
-from .shape import blended, permuted, reshaped
+from .shape import as_floats, blended, permuted, reshaped
 
 #: Most weights of a dense layer that are gone through at a time. A tile takes a piece of a row, and
 #: the next tile the next piece: meanwhile the rows stay in the cache.
@@ -57,12 +57,13 @@ def _matmul(t: Trace, x: Any, y: Any) -> Traced:
         isinstance(x, Traced)
         and isinstance(y, np.ndarray)
         and y.ndim == 2
+        and y.dtype == np.float32
         and x.sample[-1:] == y.shape[:1]
     ):
-        return blended(t, x, len(x.sample) - 1, y.T)
+        return blended(t, as_floats(t, x), len(x.sample) - 1, y.T)
     if isinstance(x, Traced) and isinstance(y, Traced) and x.ndim == y.ndim == 3:
         (m, k), (same, n) = x.sample, y.sample
-        if k != same:
+        if k != same or x.dtype == y.dtype == np.uint8:
             raise NotNative(f"matmul has no lowering for {x.shape} and {y.shape}")
         return t.add("products", (x, permuted(t, y, (1, 0))), (m, n), m=m, n=n, k=k)
     raise NotNative("the op 'matmul' has no lowering for its operands")

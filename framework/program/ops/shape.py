@@ -363,6 +363,7 @@ def _resize(
 ) -> Traced:
     if len(x.sample) != 3 or interpolation not in ("bilinear", "bicubic") or len(size) != 2:
         raise NotNative(f"resize has no lowering for {x.shape} to {size} by {interpolation}")
+    x = as_floats(t, x)
     for axis, length in enumerate(size):
         if length != x.sample[axis]:
             weights = interpolation_matrix(x.sample[axis], length, interpolation, antialias)
