@@ -20,8 +20,10 @@ from ..kernels.simd import SHARD
 from .build import COUNT, Buffer
 from .graph import Node
 from .lowering import Lowering, OpLowering, lowers
+from .notes import set_back
 from .program import Program
 from .traced import Slot, mapped
+from .watching import held_by
 
 Array = np.ndarray
 
@@ -72,6 +74,7 @@ class _Island:
             tensor.requires_grad = wanted
             self.tensors.append(tensor)
         layer = self.layer
+        self.notes = dict(held_by(layer))
         with grad_enabled(self.tapes):
             args, given = mapped(self._filled, self.call)
             out = layer(*args, **given)
@@ -102,6 +105,10 @@ class _Island:
                 read(low, out, source)
 
             low.give(value, emit)
+
+    def undo(self) -> None:
+        """Forget what the layer noted in this run, which is done again."""
+        set_back(self.layer, self.notes)
 
     def total(self) -> float:
         """What the layer added to the loss in this run."""

@@ -176,6 +176,8 @@ class Native:
         except Unexpected as error:  # before anything was learned
             for variable, values in states:
                 variable.assign(values)
+            for island in step.islands:
+                island.undo()
             entry.step = self.reason = str(error)  # for good, or each step would run twice
             return None
 
