@@ -260,7 +260,7 @@ def test_a_layer_that_raises_raises_once_and_unchanged() -> None:
     model.train_on_batch(x, y)
     layer = model.layers[1]
     layer.factor, layer.calls = 0.0, 0
-    with pytest.raises(Mine, match="^no$") as caught:
+    with pytest.raises(Mine, match=r"^no$") as caught:
         model.train_on_batch(x, y)
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     layer.factor = 1.0
