@@ -145,6 +145,10 @@ def _weights(layer: Uses, step: int) -> None:
         layer.conv.kernel = gt.Variable(layer.conv.kernel.numpy() * 2, name="kernel")
 
 
+def _times(layer: Uses, x: Any) -> Any:
+    return x * layer.factor
+
+
 def _block(layer: Uses, x: Any) -> Any:
     return x + layer.norm(layer.act(layer.conv(x))) * layer.w
 
@@ -400,6 +404,32 @@ def test_a_layer_that_is_patched_later_is_traced_anew_once(
     for step in range(5):
         model.train_on_batch(*data(9, step))
     assert len(made) == 1
+
+
+class Tamed(L.Layer):
+    """With a penalty on what it returns."""
+
+    def call(self, x: Any) -> Any:
+        return ops.tanh(x) * x
+
+
+def test_a_penalty_on_outputs_counts_once_and_as_it_is() -> None:
+    models = []
+    for _ in range(2):
+        gt.utils.set_random_seed(1)
+        layers = [Tamed(activity_regularizer=gt.regularizers.L2(0.1)), Uses(_times, bare=True)]
+        models.append(gt.Sequential([gt.Input(SHAPE), *layers, L.Flatten(), L.Dense(3)]))
+        models[-1].compile("sgd", logits())
+    models[1]._native = False
+    for step in range(8):
+        got, expected = (model.train_on_batch(*data(9, step)) for model in models)
+        assert got == pytest.approx(expected, rel=1e-4)
+        for model in models:
+            if step > 2:
+                model.layers[1].factor += 0.5
+            if step == 5:
+                model.layers[0].activity_regularizer.l2 = 0.3
+    assert models[0]._native.reason is None
 
 
 class Eased(gt.losses.Loss):

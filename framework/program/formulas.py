@@ -22,6 +22,7 @@ from ..autograd.operators import Deferred
 from ..autograd.registry import Composite, Op
 from ..autograd.tape import OPS
 from ..autograd.tensor import DEFAULT_FLOAT, Tensor
+from ..config.naming import is_own
 from ..kernels.elements import Elements
 from ..kernels.formula import (
     Expression,
@@ -126,7 +127,7 @@ def _applied(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Symbol
         if op.resolve is not None:
             settings = op.resolve(*inputs, **settings)
         made = _forward(op, inputs, settings)
-        if op.name not in PRIMITIVES and _forward(op, inputs, settings) is not made:
+        if not is_own(op) and _forward(op, inputs, settings) is not made:
             raise NotElementwise("it computes something else each time")
         return Symbol(made, (op, inputs, settings))
     except NotElementwise as error:

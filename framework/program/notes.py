@@ -21,7 +21,12 @@ def noting(
     before = dict(held_by(layer))
     try:
         result = compute(*args, **settings)
-        held = [name for name, value in held_by(layer).items() if _holds_placeholders(value)]
+        held = [
+            name
+            for name, value in held_by(layer).items()
+            if (value is not before.get(name) or type(value) in (list, dict))
+            and _holds_placeholders(value)
+        ]
         if held:
             raise NotNative(f"it keeps a tensor as {held[0]!r}")
     except Exception:
@@ -46,7 +51,7 @@ def set_back(layer: Any, before: dict[str, Any]) -> None:
 
 def _holds_placeholders(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
-        return any([isinstance(v, Traced) for v in value])
+        return any([type(v) is Traced for v in value])
     if isinstance(value, dict):
-        return any([isinstance(v, Traced) for v in value.values()])
-    return isinstance(value, Traced)
+        return any([type(v) is Traced for v in value.values()])
+    return type(value) is Traced

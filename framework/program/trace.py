@@ -39,6 +39,8 @@ PATIENCE = 4
 #: How many samples there are in a trace whose code does not look at that.
 BATCH = 8
 _F32 = np.dtype(np.float32)
+#: What is the same wherever it is.
+_NUMBERS = frozenset((int, float, bool, str, type(None), slice))
 
 
 class _Step(NamedTuple):
@@ -282,7 +284,7 @@ class Trace:
             raise NotNative(f"{type(layer).__name__} {layer.name!r} has not been built yet")
         if self._changes.get(layer, 0) > PATIENCE:
             raise NotNative("its call does something else from batch to batch")
-        if is_plain(layer):
+        if layer in self.watched or is_plain(layer):  # or this trace would hold no more
             self.watched[layer] = None
             result = compute(*args, training=training, **settings)
         else:
@@ -294,9 +296,14 @@ class Trace:
                 raise NotNative(f"its call returns {type(leaf).__name__}")
         penalty = layer.activity_regularizer
         if penalty is not None:
-            if factors_of(penalty) is None:
+            factors = factors_of(penalty)
+            if factors is None:
                 raise NotNative(f"the activity regularizer of {layer.name!r} has no lowering")
-            self.graph.activity += [(leaf.value, penalty) for leaf in leaves]
+            asked = penalty, tuple(leaves), {"factors": factors}
+            if self._known(*asked) is None:
+                before = self.graph.mark()
+                self.graph.activity += [(leaf.value, penalty) for leaf in leaves]
+                self._note(*asked, None, before)
         return result
 
     def _is_next(self, layer: Any) -> bool:
@@ -431,7 +438,10 @@ class Trace:
         return mapped(self._argument, value)
 
     def _argument(self, value: Any) -> Any:
-        if isinstance(value, Traced):
+        kind = type(value)
+        if kind in _NUMBERS:
+            return value
+        if kind is Traced:
             if value.trace is not self:
                 raise self.refusal("it uses a tensor of another program")
             return value

@@ -116,9 +116,14 @@ class Slot(NamedTuple):
 
 def mapped(function: Callable[[Any], Any], value: Any) -> Any:
     """The same structure of lists, tuples and dicts with `function` applied to what is in it."""
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is Traced:  # most are, and asking further takes long
+        return function(value)
+    if issubclass(kind, dict):
         return {k: mapped(function, v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)) and not isinstance(value, (View, Slot)):
+    if kind is tuple:
+        return tuple([mapped(function, v) for v in value])
+    if issubclass(kind, (list, tuple)) and kind not in (View, Slot):
         return rebuilt(value, [mapped(function, v) for v in value])
     return function(value)
 
@@ -127,7 +132,8 @@ def alike(a: Any, b: Any) -> bool:
     """Whether two arguments ask for the same."""
     if a is b:
         return True
-    if type(a) is not type(b) or isinstance(a, (Traced, Tensor)):
+    kind = type(a)
+    if kind is not type(b) or kind is Traced or issubclass(kind, Tensor):
         return False
     if isinstance(a, dict):
         return a.keys() == b.keys() and all([alike(v, b[k]) for k, v in a.items()])
