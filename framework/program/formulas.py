@@ -34,6 +34,7 @@ from ..kernels.formula import (
     number,
     operation,
 )
+from .readings import Readings
 
 #: ``("in", k)`` is array k, ``("step", j)`` the result of an earlier step; else a plain number.
 Operand = tuple[str, int] | float
@@ -209,16 +210,31 @@ class Meant:
         return self.op.name
 
 
+#: By op and settings: what it meant, its functions then, and what these read.
+_meant: dict[Any, tuple[Meant, tuple[Any, ...], Readings]] = {}
+
+
 def meant(op: Op, settings: dict[str, Any]) -> Meant:
     """An op with these settings, as it is now.
 
     Raises:
         NotElementwise: it is no formula of single elements.
     """
+    functions = (op.forward, op.resolve, op.rule_of_any, *op.gradients)
+    key = op, repr(settings)
+    known = _meant.get(key)
+    if known is not None and known[1] == functions and known[2].same():
+        return known[0]
     inputs = [Symbol(given(i)) for i in range(op.arity)]
     last = _applied(op, tuple(inputs), settings)
     gradients = _walked_back(last, Symbol(given("g")), inputs)
-    return Meant(op, (last.expression, *gradients))
+    found = Meant(op, (last.expression, *gradients))
+    plain = all([isinstance(v, (bool, int, float, str)) for v in settings.values()])
+    if plain:  # or their text does not say all
+        if len(_meant) > 1000:
+            _meant.clear()
+        _meant[key] = found, functions, Readings([f for f in functions if f is not None])
+    return found
 
 
 class Chain:

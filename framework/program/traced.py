@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 _F32 = np.dtype(np.float32)
-_OWN = __name__.partition(".")[0]
+#: How the names of the modules of this package begin.
+_OWN = __name__.partition(".")[0] + "."
 
 
 class Traced(Deferred):
@@ -40,8 +41,8 @@ class Traced(Deferred):
     @property
     def __class__(self) -> type:  # type: ignore[override]
         """What `isinstance` takes it for outside of this package: the tensor it stands for."""
-        asked = sys._getframe(1).f_globals.get("__name__", "")
-        return Traced if asked.partition(".")[0] == _OWN else Tensor
+        asked = sys._getframe(1).f_globals.get("__name__") or ""
+        return Traced if asked.startswith(_OWN) else Tensor
 
     @property
     def sample(self) -> Shape:
@@ -135,6 +136,8 @@ def alike(a: Any, b: Any) -> bool:
     kind = type(a)
     if kind is not type(b) or kind is Traced or issubclass(kind, Tensor):
         return False
+    if kind in (bool, int, str):
+        return bool(a == b)
     if isinstance(a, dict):
         return a.keys() == b.keys() and all([alike(v, b[k]) for k, v in a.items()])
     if isinstance(a, View):
