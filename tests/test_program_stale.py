@@ -339,58 +339,6 @@ def test_code_is_followed_to_the_letter(what: str) -> None:
     assert_sees(FOLLOWED[what])
 
 
-def test_an_array_of_float64_makes_float64_as_it_does_eagerly() -> None:
-    for function in (lambda s, x: x * np.arange(4.0), lambda s, x: x + np.array([1.5])):
-        model = net(function)
-        outputs = [gt.Model(model.inputs, model.layers[1].output) for _ in range(2)]
-        outputs[1]._native = False
-        x, _ = data(5, 0)
-        a, b = (o.predict(x, verbose=0) for o in outputs)
-        assert a.dtype == b.dtype == np.float64
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-
-
-class Bytes(gt.Model):
-    """Computes with images of bytes before any layer makes floats of them."""
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        super().__init__()
-        self.function, self.flatten, self.dense = function, L.Flatten(), L.Dense(3)
-
-    def call(self, x: Any) -> Any:
-        return self.dense(self.flatten(self.function(x)))
-
-
-@pytest.mark.parametrize(
-    ("function", "is_native"),
-    [
-        (lambda x: x + x, False),
-        (lambda x: -x, False),
-        (lambda x: x * x, False),
-        (lambda x: x / 255, True),
-        (lambda x: x * 0.5 - 3, True),
-        (lambda x: x[:, 1:, ::-1] / 255, True),
-        (lambda x: x.astype("float32") + x.astype("float32"), True),
-        (lambda x: (x > 100) * 1.0, True),
-        (lambda x: ops.tanh(x) + x.dtype.itemsize, True),
-    ],
-)
-def test_bytes_are_computed_with_as_they_are_eagerly(
-    function: Callable[[Any], Any], is_native: bool
-) -> None:
-    x = np.random.default_rng(0).integers(0, 256, (9, *SHAPE)).astype(np.uint8)
-    model = Bytes(function)
-    model.build((None, *SHAPE))
-    expected = model(x).numpy()
-    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-2)
-    assert (model._native.reason is None) == is_native
-    floats = x.astype(np.float32)
-    np.testing.assert_allclose(
-        model.predict(floats, verbose=0), model(floats).numpy(), rtol=1e-4, atol=1e-2
-    )
-    assert model._native.reason is None
-
-
 def test_a_layer_that_is_patched_later_is_traced_anew_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -466,6 +414,30 @@ def test_a_loss_that_changes_in_each_batch_is_seen_and_soon_no_program_is_made_f
         assert results[0] == pytest.approx(results[1], rel=1e-4)
     assert models[0]._native.reason is None
     assert models[0]._scores.loss.calls == 1 and len(made) < 8
+
+
+def test_a_loss_that_keeps_a_tensor_keeps_one_with_values() -> None:
+    class Keeps(Eased):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            self.last = super().call(y_true, y_pred)
+            return self.last
+
+    model = net(lambda s, x: x * 2, bare=True)
+    model.compile("sgd", Keeps())
+    x, _ = data(9, 0)
+    loss = model.train_on_batch(x, x[:, 0, 0, :3])
+    assert model._native.reason is None
+    assert model._scores.loss.last.numpy().mean() == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_placeholder_that_was_kept_elsewhere_says_so() -> None:
+    kept = []
+    model = net(lambda s, x: (kept.append(x), x * 2)[1], bare=True)
+    model.compile("sgd", logits())
+    model.train_on_batch(*data(9, 0))
+    for use in (lambda x: x.numpy(), lambda x: x * 2, float):
+        with pytest.raises(Exception, match="run_eagerly=True"):
+            use(kept[-1])
 
 
 def test_empty_lanes_of_a_batch_do_no_harm() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -51,6 +52,8 @@ class Readings:
 
 
 def _is_fixed(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_fixed, value))
     if isinstance(value, ModuleType):
         return value.__name__.partition(".")[0] in _MODULES
     if isinstance(value, _FIXED) or value is _MISSING:
@@ -64,11 +67,11 @@ def _places(function: FunctionType) -> Iterator[Callable[[], Any]]:
     yield lambda: function.__code__
     names = {name for code in _codes(function.__code__) for name in code.co_names}
     for name in names:
-        yield lambda name=name: function.__globals__.get(name, _MISSING)
+        yield partial(function.__globals__.get, name, _MISSING)
     for cell in function.__closure__ or ():
-        yield lambda cell=cell: cell.cell_contents
-    yield from (lambda v=v: v for v in function.__defaults__ or ())
-    yield from (lambda v=v: v for v in (function.__kwdefaults__ or {}).values())
+        yield partial(getattr, cell, "cell_contents", _MISSING)
+    yield lambda: function.__defaults__
+    yield lambda: function.__kwdefaults__
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

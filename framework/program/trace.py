@@ -61,7 +61,6 @@ class _Frame:
         self.layer, self.training, self.first = layer, training, first
         self.refused: str | None = None
         self.ops: list[str] = []
-        self.calls = 0
 
 
 class _Function(NamedTuple):
@@ -106,7 +105,7 @@ class Trace:
         dtypes: Sequence[np.dtype] = (),
     ) -> None:
         several = isinstance(samples, list)
-        shapes = [tuple(s) for s in samples] if several else [tuple(samples)]
+        shapes = [tuple(s) for s in (samples if several else [samples])]
         self.batch, self.training, self.lenient = batch, training, lenient
         self.graph = Graph(list(shapes), inputs=len(shapes))
         kinds = dtypes or [_F32] * len(shapes)
@@ -155,7 +154,7 @@ class Trace:
             leaves = list(tree_leaves(returned))
             if not all(isinstance(t, Traced) and t.dtype == _F32 for t in leaves):
                 raise NotNative(f"{model.name!r} returns what is no tensor of floats")
-            self.graph.outputs = _numbers(returned)
+            self.graph.outputs = mapped(lambda t: t.value, returned)
         return self.changed
 
     def run_function(self, owner: Any, function: Callable[[Any], Any]) -> bool:
@@ -169,11 +168,13 @@ class Trace:
     def _returned_by(self, traced: _Function) -> Any:
         self._frames.append(frame := _Frame(traced, self.training, 0))
         try:
-            returned = traced.function(self.given)
+            returned = noting(traced.owner, traced.function, (self.given,), {})
         except (NotNative, ShapeError):
             raise
         except Exception as error:
             raise NotNative(frame.refused or f"{type(error).__name__}: {error}") from error
+        finally:
+            self._frames.pop()
         if frame.refused is not None:
             raise NotNative(frame.refused)
         return returned
@@ -183,7 +184,12 @@ class Trace:
 
         Code may catch it, and go on as it would not with a tensor: so it is remembered.
         """
-        if self._frames and self._frames[-1].refused is None:
+        if not self._frames:
+            return NotNative(
+                "This stood for a tensor while a program was made, and has no values. To keep what "
+                "a call computes, set run_eagerly=True in compile()."
+            )
+        if self._frames[-1].refused is None:
             self._frames[-1].refused = why
         return NotNative(why)
 
@@ -238,7 +244,6 @@ class Trace:
         """
         training = settings.pop("training", None)
         if self._frames:
-            self._frames[-1].calls += 1
             training = self._frames[-1].training if training is None else training
             kept = self._kept((args, {**settings, "training": training}))
             if self._is_next(layer) and (step := self._known(layer, *kept)) is not None:
@@ -382,6 +387,8 @@ class Trace:
         Raises:
             NotNative: it has no lowering, or not for these arguments.
         """
+        if not self._frames:
+            raise self.refusal("it is no time to")
         known = TRANSLATIONS.get(op.name) if OPS.get(op.name, op) is op else None
         if known is None and hasattr(op, "function"):
             return op.function(*args, **settings)  # in other ops
@@ -489,8 +496,3 @@ def is_plain(layer: Any) -> bool:
         return False
     held = [v for v in held_by(layer).values() if callable(v) and not isinstance(v, type)]
     return all([is_own(v if hasattr(v, "__module__") else type(v)) for v in held])
-
-
-def _numbers(structure: Any) -> Any:
-    """The numbers of the values in a structure of placeholders."""
-    return mapped(lambda t: t.value, structure)

@@ -38,8 +38,8 @@ class Traced(Deferred):
         self.trace, self.value, self.dtype = trace, value, dtype
         self.shape = (trace.batch, *shape)
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
         """What `isinstance` takes it for outside of this package: the tensor it stands for."""
         asked = sys._getframe(1).f_globals.get("__name__") or ""
         return Traced if asked.startswith(_OWN) else Tensor
