@@ -71,7 +71,9 @@ def _places(function: FunctionType) -> Iterator[Callable[[], Any]]:
     for cell in function.__closure__ or ():
         yield partial(getattr, cell, "cell_contents", _MISSING)
     yield lambda: function.__defaults__
-    yield lambda: function.__kwdefaults__
+    yield from (
+        partial(function.__kwdefaults__.get, name) for name in function.__kwdefaults__ or ()
+    )
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
