@@ -35,6 +35,8 @@ PATIENCE = 4
 #: How many samples there are in a trace whose code does not look at that.
 BATCH = 8
 _F32 = np.dtype(np.float32)
+#: Arguments that stay what they are.
+_SIMPLE = frozenset((Traced, Variable, float, int, bool, str, type(None)))
 
 
 class _Step(NamedTuple):
@@ -105,6 +107,7 @@ class Trace:
         self._at = 0
         self._frames: list[_Frame] = []
         self._lowering = False
+        self._plain: dict[Any, bool] = {}
         self._settled: dict[Any, bool] = {}
         self._changes: dict[Any, int] = {}
         self._unsteady: Any = None
@@ -220,7 +223,7 @@ class Trace:
         if self._frames:
             self._frames[-1].calls += 1
             training = self._frames[-1].training if training is None else training
-            kept = self._kept((args, {**settings, "training": training}))
+            kept = self._kept(args, {**settings, "training": training})
             if self._is_next(layer) and (step := self._known(layer, *kept)) is not None:
                 return step.result
         frame = _Frame(layer, training, self._at)
@@ -264,7 +267,9 @@ class Trace:
             raise NotNative(f"{type(layer).__name__} {layer.name!r} has not been built yet")
         if self._changes.get(layer, 0) > PATIENCE:
             raise NotNative("its call does something else from batch to batch")
-        if is_plain(layer):
+        if layer not in self._plain:
+            self._plain[layer] = is_plain(layer)
+        if self._plain[layer]:
             self.watched[layer] = None
         else:
             self.again = True
@@ -356,7 +361,7 @@ class Trace:
         known = TRANSLATIONS.get(op.name) if OPS.get(op.name, op) is op else None
         if known is None and hasattr(op, "function"):
             return op.function(*args, **settings)  # in other ops
-        args, settings = self._kept((args, settings))
+        args, settings = self._kept(args, settings)
         if self._lowering:  # asked for by what another op is made of
             return self._lowered(op, known, args, settings)
         step = self._known(op, args, settings)
@@ -380,9 +385,12 @@ class Trace:
             return OTHERWISE[0](self, op, arrays, rest)
         return known(self, *arrays, **rest)
 
-    def _kept(self, value: Any) -> Any:
-        """Arguments as they are remembered: variables by name, arrays by a copy."""
-        return mapped(self._argument, value)
+    def _kept(self, args: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Arguments as they are remembered: other tensors as views or arrays, arrays by a copy."""
+        for value in (*args, *settings.values()):
+            if type(value) not in _SIMPLE or (type(value) is Traced and value.trace is not self):
+                return mapped(self._argument, (args, settings))  # type: ignore[no-any-return]
+        return args, settings
 
     def _argument(self, value: Any) -> Any:
         if isinstance(value, Traced):

@@ -114,10 +114,12 @@ def alike(a: Any, b: Any) -> bool:
     """Whether two arguments ask for the same."""
     if a is b:
         return True
+    if type(a) is tuple is type(b) and len(a) == len(b):
+        return all([v is w or alike(v, w) for v, w in zip(a, b, strict=True)])
     if type(a) is not type(b) or isinstance(a, (Traced, Tensor)):
         return False
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all([alike(v, b[k]) for k, v in a.items()])
+        return a.keys() == b.keys() and all([v is b[k] or alike(v, b[k]) for k, v in a.items()])
     if isinstance(a, View):
         return a.variable is b.variable and a.shape == b.shape
     if isinstance(a, (list, tuple)):
