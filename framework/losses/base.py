@@ -178,7 +178,7 @@ class Loss(Checked):
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         y_pred = floating(y_pred, self.dtype)
-        y_true = self.targets(y_true, y_pred.dtype)
+        y_true = self._targets(y_true, y_pred.dtype)
         values = self.call(y_true, y_pred)
         if values is None:
             raise TypeError(f"The loss {self.name!r} returned None. Does it end in a return?")
@@ -204,7 +204,7 @@ class Loss(Checked):
     def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
         """Warn of predictions that this loss would misread. May be left out, too."""
 
-    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
         """The targets as `call` takes them."""
         return as_tensor(y_true, dtype)
 

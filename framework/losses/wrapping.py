@@ -188,7 +188,7 @@ class FunctionLoss(LossFunctionWrapper):
     def takes_labels(self) -> bool:  # type: ignore[override]
         return FORMS[self.function].takes_labels
 
-    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
         return FORMS[self.function].targets(y_true, dtype)
 
     def get_config(self) -> dict[str, Any]:
