@@ -13,7 +13,6 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..autograd.variable import Variable
 from ..config.checked import (
-    Checked,
     Count,
     Kind,
     Natural,
@@ -23,6 +22,7 @@ from ..config.checked import (
     argument,
     kind_of,
 )
+from ..config.configured import Configured, arguments_of, said
 from ..config.serialization import deserialize
 from ..config.signatures import constructor
 from ..config.tracebacks import warn
@@ -83,7 +83,7 @@ def arguments(**own: Any) -> Any:
     return constructor(defaults, defaults, fill, lambda: _ANNOTATIONS)
 
 
-class Optimizer(Checked, Stateful, ABC):
+class Optimizer(Configured, Stateful, ABC):
     """Base of all optimizers. A subclass defines `update`, and `slot_names` if it keeps state.
 
     Args:
@@ -104,7 +104,7 @@ class Optimizer(Checked, Stateful, ABC):
         name: what to call it.
 
     Attributes:
-        settings: the names of a subclass's own arguments, which are attributes of those names.
+        settings: the names of a class's own arguments, which are attributes of those names.
         initial: what a slot starts from, by its name, if that is not 0.
 
     Raises:
@@ -113,6 +113,10 @@ class Optimizer(Checked, Stateful, ABC):
 
     settings: tuple[str, ...] = ()
     initial: Mapping[str, float] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.settings = tuple(arguments_of(cls, Optimizer))
 
     def __init__(
         self,
@@ -481,13 +485,9 @@ class Optimizer(Checked, Stateful, ABC):
         return {
             "name": self.name,
             "learning_rate": self._learning_rate,
-            **{name: getattr(self, name) for name in (*_COMMON, *self.settings)},
+            **{name: getattr(self, name) for name in _COMMON},
+            **said(self, Optimizer),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """An optimizer from what `get_config` returned."""
-        return cls(**config)
 
     def check(self) -> None:
         """Called when the settings are there: refuses those out of range with a ValueError."""

@@ -29,7 +29,6 @@ class Adagrad(Optimizer):
         ValueError: `initial_accumulator_value` is negative.
     """
 
-    settings = ("initial_accumulator_value", "epsilon")
     slot_names = ("accumulator",)
 
     initial_accumulator_value: float
@@ -85,7 +84,6 @@ class Adadelta(Optimizer):
         ValueError: rho is out of range.
     """
 
-    settings = ("rho", "epsilon")
     slot_names = ("accumulated_grad", "accumulated_delta_var")
 
     rho: float
@@ -148,8 +146,6 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: rho or the momentum is out of range.
     """
-
-    settings = ("rho", "momentum", "epsilon", "centered")
 
     rho: float
     momentum: float

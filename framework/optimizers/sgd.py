@@ -32,8 +32,6 @@ class SGD(Optimizer):
         ValueError: the momentum is out of range.
     """
 
-    settings = ("momentum", "nesterov")
-
     momentum: float
     nesterov: bool
 
@@ -91,7 +89,6 @@ class Lion(Optimizer):
         ValueError: a beta is out of range.
     """
 
-    settings = ("beta_1", "beta_2")
     slot_names = ("momentum",)
 
     beta_1: float
