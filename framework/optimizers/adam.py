@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from ..config.serialization import register
-from .base import Array, Optimizer, arguments
+from .arguments import arguments
+from .base import Array, Optimizer
 
 
 def _move_moments(gradient: Array, slots: dict[str, Array], change: Array, *new: float) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..config.serialization import register
-from .base import Array, Optimizer, arguments
+from .arguments import arguments
+from .base import Array, Optimizer
 
 
 @register("optimizers")
