@@ -21,7 +21,12 @@ class Configured(Checked):
     Each argument is an attribute of its name, or of that with an underscore in front where the
     public one shows something else. Of those that a user's class adds, the ones are said that are
     attributes and plain data: a class with others defines its own `get_config`.
+
+    Attributes:
+        unsaid: arguments that only the constructor needs, or that a base class takes.
     """
+
+    unsaid: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in said(self).items())
@@ -78,7 +83,8 @@ def arguments_of(cls: type, base: type) -> dict[str, bool]:
         if is_own(kind) and not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     common = inspect.signature(base.__init__).parameters  # type: ignore[misc]
-    return {name: own for name, own in names.items() if name not in common}
+    left_out = {*common, *getattr(cls, "unsaid", ())}
+    return {name: own for name, own in names.items() if name not in left_out}
 
 
 def is_plain(value: Any) -> bool:
