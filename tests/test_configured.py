@@ -106,6 +106,24 @@ def test_what_a_user_holds_otherwise_is_left_to_the_user() -> None:
     assert Weighted().get_config() == {"name": "weighted", "reduction": "sum_over_batch_size"}
 
 
+def test_what_loading_would_need_must_be_said() -> None:
+    class Late(gt.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, top, after=3):
+            self.rates = [0.0] * after + [top]
+
+        def __call__(self, step):
+            return self.rates[min(step, len(self.rates) - 1)]
+
+    class Later(Late):
+        def get_config(self):
+            return {**super().get_config(), "top": self.rates[-1]}
+
+    with pytest.raises(TypeError, match=r"Late must define get_config\(self\).*because top is no"):
+        Late(0.1).get_config()
+    assert Later(0.1).get_config() == {"top": 0.1}
+    assert repr(Late(0.1)) == "Late()"
+
+
 def test_the_private_attribute_is_the_argument_where_there_are_both() -> None:
     recall = gt.metrics.Recall(top_k=2)
     assert (recall.thresholds, recall.get_config()["thresholds"]) == ([-1e10], None)

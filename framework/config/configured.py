@@ -33,8 +33,21 @@ class Configured(Checked):
         return f"{type(self).__name__}({given})"
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make this object again."""
-        return said(self)
+        """The arguments that make this object again.
+
+        Raises:
+            TypeError: a user's class needs an argument that is not said.
+        """
+        config, cls = said(self), type(self)
+        takes = inspect.signature(cls).parameters.values()
+        needs = [p.name for p in takes if p.kind in _NAMED and p.default is p.empty]
+        unsaid = [name for name in needs if name not in config]
+        if unsaid and cls.get_config is Configured.get_config:
+            raise TypeError(
+                f"{cls.__name__} must define get_config(self) to be saved: a dict of its "
+                f"arguments, because {', '.join(unsaid)} is no attribute that is plain data."
+            )
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
