@@ -389,7 +389,7 @@ class Trace:
         """Arguments as they are remembered: other tensors as views or arrays, arrays by a copy."""
         for value in (*args, *settings.values()):
             if type(value) not in _SIMPLE or (type(value) is Traced and value.trace is not self):
-                return mapped(self._argument, (args, settings))  # type: ignore[no-any-return]
+                return mapped(self._argument, (args, settings))
         return args, settings
 
     def _argument(self, value: Any) -> Any:
@@ -424,8 +424,8 @@ class Trace:
         op: str,
         inputs: tuple[Traced, ...],
         shape: Shape,
-        variables: dict[str, Any] | None = None,
-        dtype: np.dtype = _F32,
+        variables: Any = None,
+        dtype: Any = _F32,
         **settings: Any,
     ) -> Traced:
         """Append a node; returns what it computes, of this shape of a sample."""

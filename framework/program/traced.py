@@ -92,7 +92,7 @@ class View(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.variable.dtype  # type: ignore[no-any-return]
+        return self.variable.dtype
 
 
 class Slot(NamedTuple):

@@ -108,7 +108,7 @@ def _add(t: Trace, x: Any, y: Any) -> Traced:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("shift", (pair[0],), pair[0].sample, {"bias": pair[1]})
-    return OTHERWISE[0](t, OPS["add"], (x, y), {})  # type: ignore[no-any-return]
+    return OTHERWISE[0](t, OPS["add"], (x, y), {})
 
 
 @traces("multiply")
@@ -117,7 +117,7 @@ def _multiply(t: Trace, x: Any, y: Any) -> Traced:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("gain", (pair[0],), pair[0].sample, {"gain": pair[1]})
-    return OTHERWISE[0](t, OPS["multiply"], (x, y), {})  # type: ignore[no-any-return]
+    return OTHERWISE[0](t, OPS["multiply"], (x, y), {})
 
 
 # To instructions

@@ -243,7 +243,7 @@ def _astype(t: Trace, x: Any, dtype: Any) -> Traced:
 
 @traces("copy")
 def _copy(t: Trace, x: Any) -> Traced:
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 @traces("concatenate")
@@ -361,7 +361,7 @@ def _resize(
         if length != x.sample[axis]:
             weights = interpolation_matrix(x.sample[axis], length, interpolation, antialias)
             x = blended(t, x, axis, weights)
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 # To instructions
