@@ -11,7 +11,8 @@ from . import ops
 from .autograd.tape import no_grad
 from .autograd.tensor import Tensor, as_tensor
 from .autograd.variable import Variable
-from .config.checked import Checked, NotNegative, Share
+from .config.checked import NotNegative, Share
+from .config.configured import Configured
 from .config.exports import exporting
 from .config.serialization import deserializer, register, resolve, serialize, spellings
 from .errors import ShapeError
@@ -23,25 +24,12 @@ __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "constra
 _EPSILON = 1e-7
 
 
-class Constraint(Checked):
+class Constraint(Configured):
     """Base of all constraints: a function of a weight to what it becomes."""
 
     def __call__(self, w: Any) -> Any:
         """The weight that comes nearest, a tensor or array of the same shape."""
         return w
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this constraint again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The constraint that `get_config` described."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
-        return f"{type(self).__name__}({settings})"
 
 
 @register("constraints")
@@ -71,9 +59,6 @@ class _OfNorm(Constraint):
         w = as_tensor(w)
         norms = ops.sqrt(ops.sum(ops.square(w), axis=self.axis, keepdims=True))
         return w * (self.wanted(norms) / (norms + _EPSILON))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"axis": self.axis}
 
 
 @register("constraints")
@@ -106,9 +91,6 @@ class MaxNorm(_OfNorm):
     def wanted(self, norms: Tensor) -> Any:
         return ops.minimum(norms, self.max_value)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"max_value": self.max_value, "axis": self.axis}
-
 
 @register("constraints")
 class MinMaxNorm(_OfNorm):
@@ -136,10 +118,6 @@ class MinMaxNorm(_OfNorm):
     def wanted(self, norms: Tensor) -> Any:
         held = ops.maximum(ops.minimum(norms, self.max_value), self.min_value)
         return held * self.rate + norms * (1 - self.rate)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate}
-        return {**own, "axis": self.axis}
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

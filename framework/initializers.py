@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import random
-from .config.checked import Checked, Finite, NotNegative, Numbers, Positive
+from .config.checked import Finite, NotNegative, Numbers, Positive
+from .config.configured import Configured
 from .config.exports import exporting
 from .config.serialization import deserializer, register, resolve, serialize, spellings
 
@@ -19,7 +20,7 @@ Shape = tuple[int, ...]
 _TRUNCATED_STDDEV = 0.87962566103423978
 
 
-class Initializer(Checked):
+class Initializer(Configured):
     """Base class: a function of a shape and a dtype that returns an array."""
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
@@ -30,19 +31,6 @@ class Initializer(Checked):
             dtype: of the weight.
         """
         raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype).")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this initializer again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Initializer:
-        """The initializer that `get_config` described."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        settings = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
-        return f"{type(self).__name__}({settings})"
 
 
 @register("initializers")
@@ -82,9 +70,6 @@ class Constant(Initializer):
                 f"{tuple(shape)}."
             ) from None
 
-    def get_config(self) -> dict[str, Any]:
-        return {"value": serialize(self.value)}
-
 
 @register("initializers")
 class Identity(Initializer):
@@ -105,9 +90,6 @@ class Identity(Initializer):
             )
         return np.eye(*shape, dtype=dtype) * np.dtype(dtype).type(self.gain)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain}
-
 
 class RandomInitializer(Initializer):
     """Base of the random ones: every call returns the same values, as in Keras.
@@ -122,9 +104,6 @@ class RandomInitializer(Initializer):
 
     def _generator(self) -> np.random.Generator:
         return random.generator("initializer", self._stream, seed=self.seed)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
 
 
 @register("initializers")
@@ -146,9 +125,6 @@ class RandomNormal(RandomInitializer):
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
         return _normal(self._generator(), shape, dtype) * self.stddev + self.mean
-
-    def get_config(self) -> dict[str, Any]:
-        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
 
 
 @register("initializers")
@@ -184,9 +160,6 @@ class RandomUniform(RandomInitializer):
 
     def __call__(self, shape: Shape, dtype: Any = "float32") -> np.ndarray:
         return _uniform(self._generator(), shape, dtype, self.minval, self.maxval)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
 
 
 @register("initializers")
@@ -251,16 +224,6 @@ class VarianceScaling(RandomInitializer):
             return _truncated(self._generator(), shape, dtype) * (stddev / _TRUNCATED_STDDEV)
         return _normal(self._generator(), shape, dtype) * stddev
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "scale": self.scale,
-            "mode": self.mode,
-            "distribution": self.distribution,
-            "seed": self.seed,
-            "input_axes": self.input_axes,
-            "output_axes": self.output_axes,
-        }
-
 
 class _Scaled(VarianceScaling):
     """A `VarianceScaling` with its arguments fixed, but for the seed and the axes."""
@@ -274,10 +237,6 @@ class _Scaled(VarianceScaling):
         output_axes: Sequence[int] | None = None,
     ) -> None:
         super().__init__(*self.fixed, seed, input_axes, output_axes)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"input_axes": self.input_axes, "output_axes": self.output_axes}
-        return {"seed": self.seed, **own}
 
 
 @register("initializers")
@@ -373,9 +332,6 @@ class Orthogonal(RandomInitializer):
         q *= np.where(np.diag(r) < 0, -1.0, 1.0)  # or some rotations would be more likely
         q = q.T if rows < columns else q
         return (q * self.gain).astype(dtype).reshape(shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"gain": self.gain, "seed": self.seed}
 
 
 def compute_fans(

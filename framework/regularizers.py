@@ -8,7 +8,8 @@ import numpy as np
 
 from . import ops
 from .autograd.tensor import Tensor, as_tensor
-from .config.checked import Checked, NotNegative
+from .config.checked import NotNegative
+from .config.configured import Configured
 from .config.exports import exporting
 from .config.serialization import deserializer, register, resolve, serialize, spellings
 
@@ -16,20 +17,11 @@ __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserial
            "l1_l2", "l2", "orthogonal_regularizer", "serialize"]  # fmt: skip
 
 
-class Regularizer(Checked):
+class Regularizer(Configured):
     """Base of all regularizers: a function of a weight to one number."""
 
     def __call__(self, x: Any) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(self, x).")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this regularizer again."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The regularizer that `get_config` described."""
-        return cls(**config)
 
 
 @register("regularizers")
@@ -46,9 +38,6 @@ class L1L2(Regularizer):
     def __init__(self, l1: NotNegative | None = 0.0, l2: NotNegative | None = 0.0) -> None:
         self.l1, self.l2 = float(l1 or 0), float(l2 or 0)  # None as in Keras
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} l1={self.l1}, l2={self.l2}>"
-
     def __call__(self, x: Any) -> Tensor:
         x = as_tensor(x)
         parts = []
@@ -59,9 +48,6 @@ class L1L2(Regularizer):
         if not parts:
             return as_tensor(0.0, x.dtype)
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
-
-    def get_config(self) -> dict[str, Any]:
-        return {"l1": self.l1, "l2": self.l2}
 
 
 @register("regularizers")
@@ -75,9 +61,6 @@ class L1(L1L2):
     def __init__(self, l1: NotNegative | None = 0.01) -> None:
         super().__init__(l1=0.01 if l1 is None else l1)
 
-    def get_config(self) -> dict[str, Any]:
-        return {"l1": self.l1}
-
 
 @register("regularizers")
 class L2(L1L2):
@@ -89,9 +72,6 @@ class L2(L1L2):
 
     def __init__(self, l2: NotNegative | None = 0.01) -> None:
         super().__init__(l2=0.01 if l2 is None else l2)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"l2": self.l2}
 
 
 @register("regularizers")
@@ -128,9 +108,6 @@ class OrthogonalRegularizer(Regularizer):
         cosines = ops.matmul(rows, ops.transpose(rows)) * (1 - np.eye(size, dtype=x.dtype))
         pairs = max(size * (size - 1), 1)
         return ops.sum(ops.abs(cosines)) * (self.factor / pairs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"factor": self.factor, "mode": self.mode}
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

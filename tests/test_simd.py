@@ -280,6 +280,7 @@ import numpy as np
 from gradtape import kernels
 from gradtape.kernels.native import rows_of_tiles
 from gradtape.kernels.simd import SHARD
+from gradtape.program.formulas import Chain
 products = kernels.products
 x = np.sin(np.arange(7 * SHARD, dtype=np.float32)).reshape(7, SHARD)
 w = np.cos(np.arange(35, dtype=np.float32)).reshape(7, 5)
@@ -294,7 +295,7 @@ for rows, blocks in rows_of_tiles(5):
     first += rows * blocks
 y = kernels.vector_math
 z = np.empty_like(out)
-kernels.pointwise.tanh([z.ctypes.data, out.ctypes.data, out.size])
+Chain((('tanh', (("in", 0),), {}),)).forward.kernel([z.ctypes.data, out.ctypes.data, out.size])
 assert abs(w.T @ x - out).max() < 1e-5, abs(w.T @ x - out).max()
 assert abs(np.tanh(out) - z).max() < 1e-6
 print(SHARD, out.tobytes().hex())

@@ -206,8 +206,8 @@ class Op:
             args, extra = args[: self.arity], args[self.arity :]
             if len(args) < self.arity:
                 raise TypeError(f"{self.name} takes {self.arity} arrays, received {len(args)}.")
-        settings = self.settled(extra, settings)
         inputs = self._tensors(args)
+        settings = self.settled(extra, settings)
         if self.resolve is not None:
             settings = self.resolve(*inputs, **settings)
         return inputs, settings

@@ -28,7 +28,6 @@ def _floats(kind: str) -> Callable[..., Expression]:
 _add, _sub, _mul, _div = map(_floats, ("add", "sub", "mul", "div"))
 _select, _magnitude, _equal = operation, _floats("magnitude"), _floats("equal")
 _greater, _greater_equal = _floats("greater"), _floats("greater_equal")
-_power = _floats("power")
 
 
 def _not(e: Expression) -> Expression:

@@ -5,63 +5,16 @@ Arrays are batch innermost and hold a whole number of vectors, as in `pointwise`
 
 from __future__ import annotations
 
-from .native import Kernel, kernel
+from .native import kernel
 from .simd import (
     LANES,
     SHARD,
     add,
     broadcast,
-    equal,
     fma,
     load,
-    maximum,
-    minimum,
-    mul,
-    select,
     store,
 )
-
-
-@kernel
-def multiply(out, x, y, count):
-    """out = x y."""
-    for i in range(0, count, LANES):
-        store(out, i, mul(load(x, i), load(y, i)))
-
-
-@kernel
-def affine(out, x, count, factor: float, offset: float):
-    """out = factor x + offset."""
-    for i in range(0, count, LANES):
-        store(out, i, fma(broadcast(factor), load(x, i), broadcast(offset)))
-
-
-def _extremum(name: str, largest: bool) -> Kernel:
-    # A closure over a flag, as in `shards`.
-    @kernel
-    def extremum(out, x, y, count):
-        for i in range(0, count, LANES):
-            v, w = load(x, i), load(y, i)
-            chosen = maximum(v, w) if largest else minimum(v, w)
-            store(out, i, select(equal(w, w), chosen, w))
-
-    extremum.name = name
-    return extremum
-
-
-#: The larger (smaller) of x and y, NaN if either is.
-larger = _extremum("larger", True)
-smaller = _extremum("smaller", False)
-
-
-@kernel
-def chosen_back(out, g, y, x, other, count):
-    """out = g where x was chosen as y, half of it where the other one is equal, else 0."""
-    for i in range(0, count, LANES):
-        result, whole = load(y, i), load(g, i)
-        half = mul(whole, broadcast(0.5))
-        share = select(equal(load(other, i), result), half, whole)
-        store(out, i, select(equal(load(x, i), result), share, broadcast(0.0)))
 
 
 @kernel

@@ -1,7 +1,7 @@
-"""Elementwise kernels over flat arrays of whole vectors: activations and their gradients.
+"""Kernels over flat arrays of whole vectors that no formula says (`formula.py`): what fills, copies
+and adds up, and numbers for each channel.
 
-A batch-innermost array always holds a whole number of vectors, so there is no tail. Gradients are
-taken from the output y where that is enough (tanh, sigmoid, relu), so the input need not be kept.
+A batch-innermost array always holds a whole number of vectors, so there is no tail.
 """
 
 from __future__ import annotations
@@ -16,53 +16,12 @@ from .simd import (
     greater,
     load,
     load_scalar,
-    maximum,
     mul,
     select,
     store,
     store_scalar,
-    sub,
     total,
 )
-from .vector_math import sigmoid as _sigmoid
-from .vector_math import tanh as _tanh
-
-
-@kernel
-def tanh(out, x, count):
-    """out = tanh(x)."""
-    for i in range(0, count, LANES):
-        store(out, i, _tanh(load(x, i)))
-
-
-@kernel
-def tanh_back(out, g, y, count):
-    """out = g (1 - y^2)."""
-    for i in range(0, count, LANES):
-        v = load(y, i)
-        store(out, i, mul(load(g, i), fma(v, sub(broadcast(0.0), v), broadcast(1.0))))
-
-
-@kernel
-def sigmoid(out, x, count):
-    """out = 1 / (1 + exp(-x))."""
-    for i in range(0, count, LANES):
-        store(out, i, _sigmoid(load(x, i)))
-
-
-@kernel
-def sigmoid_back(out, g, y, count):
-    """out = g y (1 - y)."""
-    for i in range(0, count, LANES):
-        v = load(y, i)
-        store(out, i, mul(load(g, i), mul(v, sub(broadcast(1.0), v))))
-
-
-@kernel
-def relu(out, x, count):
-    """out = max(x, 0)."""
-    for i in range(0, count, LANES):
-        store(out, i, maximum(load(x, i), broadcast(0.0)))
 
 
 @kernel
@@ -120,13 +79,6 @@ def add_arrays(out, x, y, count):
     """out = x + y."""
     for i in range(0, count, LANES):
         store(out, i, add(load(x, i), load(y, i)))
-
-
-@kernel
-def multiply_add(out, x, y, count, factor: float):
-    """out = x + factor y."""
-    for i in range(0, count, LANES):
-        store(out, i, fma(broadcast(factor), load(y, i), load(x, i)))
 
 
 @kernel

@@ -10,7 +10,6 @@ from .native import kernel
 from .simd import (
     LANES,
     SHARD,
-    add,
     broadcast,
     fma,
     greater,
@@ -74,27 +73,4 @@ def prelu_alpha_gradient(out, g, x, n0, n1, n2, n3, s0, s1, s2, s3):
                     for lane in range(at, at + SHARD, LANES):
                         whole = fma(load(g, lane), minimum(load(x, lane), zero), whole)
                     store_scalar(out, place, load_scalar(out, place) + total(whole))
-                    at += SHARD
-
-
-@kernel
-def multiply_add(out, x, y, z, scale: float, n0, n1, n2, n3, s0, s1, s2, s3):
-    """out = scale x y + z, with y and z of one shape, repeated beside x.
-
-    y may be 0 (ones), and z 0 (zeros); their steps count elements of a sample.
-    """
-    scale = broadcast(scale)
-    at = 0
-    for i in range(n0):
-        for j in range(n1):
-            for k in range(n2):
-                for m in range(n3):
-                    place = (i * s0 + j * s1 + k * s2 + m * s3) * SHARD
-                    for lane in range(0, SHARD, LANES):
-                        v = mul(scale, load(x, at + lane))
-                        if y != 0:
-                            v = mul(v, load(y, place + lane))
-                        if z != 0:
-                            v = add(v, load(z, place + lane))
-                        store(out, at + lane, v)
                     at += SHARD

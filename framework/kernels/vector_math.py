@@ -158,13 +158,24 @@ def with_edges_of_log(x, y):
 
 @inlined
 def tanh(x):
-    """The hyperbolic tangent, from e = exp(2 |x|) - 1 as e / (e + 2)."""
-    t = minimum(magnitude(x), broadcast(10.0))
-    t = add(t, t)
-    shifted = fma(t, broadcast(_LOG2_E), broadcast(ROUNDER))
-    power = power_of_two(halves(shifted)[0])
-    e = fma(_small_expm1(t, shifted), power, sub(power, broadcast(1.0)))
-    return copysign(div(e, add(e, broadcast(2.0))), x)
+    """The hyperbolic tangent, from e = exp(2 x) - 1 as e / (e + 2)."""
+    x = maximum(minimum(x, broadcast(10.0)), broadcast(-10.0))
+    shifted = fma(x, broadcast(2 * _LOG2_E), broadcast(ROUNDER))
+    n = sub(shifted, broadcast(ROUNDER))
+    r = fma(n, broadcast(-_LN_2_HIGH / 2), x)
+    r = fma(n, broadcast(-_LN_2_LOW / 2), r)
+    # exp(2 r) - 1, by a polynomial that was fitted for |2 r| up to ln(2) / 2
+    y = broadcast(16 * 1.3882488710805774e-3)
+    y = fma(y, r, broadcast(8 * 8.366691879928112e-3))
+    y = fma(y, r, broadcast(4 * 4.166720435023308e-2))
+    y = fma(y, r, broadcast(2 * 1.6666541993618011e-1))
+    y = fma(y, r, broadcast(4.999999701976776e-1))
+    r = add(r, r)
+    y = fma(mul(y, r), r, r)
+    # the whole number n in the last bits of `shifted`, moved to the exponent of 1
+    power = as_floats(add_ints(shift_left(as_ints(shifted), 23), as_ints(broadcast(1.0))))
+    e = fma(y, power, sub(power, broadcast(1.0)))
+    return div(e, add(e, broadcast(2.0)))
 
 
 @inlined

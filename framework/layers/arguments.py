@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from typing import Any
 
-import numpy as np
-
 from ..autograd.tree import Shape, shape_map
-from ..config.naming import is_own
-from ..config.serialization import serialize
+from ..config.configured import is_plain
 from ..losses.base import float_name
 from .input_spec import LayerError
 
@@ -93,35 +89,11 @@ def plain_arguments(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) 
     for name, value in bound.arguments.items():
         kind = bound.signature.parameters[name].kind
         given |= value if kind is inspect.Parameter.VAR_KEYWORD else {name: value}
-    return {n: v if _is_plain(v) else Unsaid(type(v).__name__) for n, v in given.items()}
-
-
-def said(layer: Any) -> dict[str, Any]:
-    """The arguments that the package's own class of a layer takes, as its attributes hold them."""
-    cls: type = type(layer)
-    values = {name: getattr(layer, name) for name in _own_names(cls)}
-    return {name: v if _is_plain(v) else serialize(v) for name, v in values.items()}
-
-
-@cache
-def _own_names(cls: type) -> list[str]:
-    """What the constructor says, and those it hands the rest on to, but for `Layer`'s own."""
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if vars(base).get("_basic_config"):  # `Layer` and `Model` speak for themselves
-            break
-        if "__init__" not in vars(base) or "get_config" in vars(base) or not is_own(base):
-            continue  # nothing to say, or said in the class's own words
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        names |= {p.name: None for p in parameters if p.kind in _NAMED and p.name != "self"}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return [name for name in names if name not in _COMMON]
+    return {n: v if is_plain(v) else Unsaid(type(v).__name__) for n, v in given.items()}
 
 
 #: What `Layer.get_config` says for all.
 _COMMON = ("name", "trainable", "dtype", "activity_regularizer")
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Unsaid(str):
@@ -146,11 +118,3 @@ def with_plain(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
     taken = {n: v for n, v in config.items() if takes_all or n in parameters}
     own = {n: v for n, v in given.items() if n not in _COMMON and not isinstance(v, Unsaid)}
     return {**taken, **own}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    return value is None or isinstance(value, (bool, int, float, str, np.generic))

@@ -23,6 +23,7 @@ from ..autograd.tensor import Tensor, as_tensor
 from ..autograd.tree import Shape, common_shape, is_shape, shape_map, tree_leaves, tree_map
 from ..autograd.variable import Variable
 from ..config.checked import Natural, checked
+from ..config.configured import said
 from ..config.naming import is_own, name_scope, scoped, snake_case, unique_name
 from ..config.serialization import serialize
 from ..config.tracebacks import shorten
@@ -488,13 +489,8 @@ class Layer(Owner):
         config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = serialize(self.activity_regularizer)
-        config |= arguments.said(self)
+        config |= said(self, Layer, ours=True)
         return arguments.with_plain(self, config) if self._automatic_config else config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The layer that `get_config` described, with fresh weights."""
-        return cls(**config)
 
 
 Layer.build = once(Layer.build)  # type: ignore[method-assign]

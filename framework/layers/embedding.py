@@ -9,7 +9,7 @@ import numpy as np
 from .. import constraints, initializers, ops, regularizers
 from ..autograd.tensor import Tensor
 from ..config.checked import Count
-from ..config.serialization import register, serialize
+from ..config.serialization import register
 from .base import Layer
 from .input_spec import LayerError
 from .window import Window
@@ -32,6 +32,8 @@ class Embedding(Layer):
         ValueError: sizes that are no positive integers, an id that is not in the table, or
             ``mask_zero=True``.
     """
+
+    unsaid = ("weights",)
 
     def __init__(
         self,
@@ -95,14 +97,3 @@ class Embedding(Layer):
 
     def window(self, input_shape: Any, output_shape: Any) -> Window | None:
         return Window.point(output_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "input_dim": self.input_dim,
-            "output_dim": self.output_dim,
-            "embeddings_initializer": serialize(self.embeddings_initializer),
-            "embeddings_regularizer": serialize(self.embeddings_regularizer),
-            "embeddings_constraint": serialize(self.embeddings_constraint),
-            "mask_zero": self.mask_zero,
-        }

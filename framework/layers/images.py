@@ -148,9 +148,6 @@ class SizedImages(ImageLayer):
         sizes[first], sizes[first + 1] = self.height, self.width
         return tuple(sizes)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "height": self.height, "width": self.width}
-
 
 class RandomImage(ImageLayer, RandomLayer):
     """Base of the layers that change images at random, unless ``training=False``.

@@ -33,6 +33,8 @@ class LocallyConnected(Conv):
         ValueError: an argument out of its range, or an input of open size.
     """
 
+    unsaid = ("groups", "dilation_rate")
+
     def __init__(
         self,
         filters: Count,
@@ -113,11 +115,6 @@ class LocallyConnected(Conv):
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["groups"], config["dilation_rate"]
-        return config
 
 
 @register("layers")

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..autograd.tensor import Tensor
 from ..autograd.variable import Variable
-from ..config.checked import Checked, argument, kind_of
+from ..config.checked import argument, kind_of
+from ..config.configured import Configured
 from ..config.naming import snake_case, unique_name
 from ..config.owned import Roles, collect
 from ..config.tracebacks import filtered
@@ -21,7 +22,7 @@ from ..metrics.base import Metric
 from .added import losses_of
 
 
-class Owner(Checked):
+class Owner(Configured):
     """The part of a layer that finds, counts, freezes, copies and overwrites its variables."""
 
     name: str

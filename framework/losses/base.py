@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..autograd.tensor import Tensor, as_tensor
-from ..config.checked import Checked
+from ..config.configured import Configured, said
 from ..config.naming import snake_case
 from ..config.serialization import lookup
 from ..config.tracebacks import filtered
@@ -108,7 +108,7 @@ def registered(name: str, kind: str, package: str, known: Iterable[str]) -> Any:
         raise unknown_name(kind, name, known) from None
 
 
-class Loss(Checked):
+class Loss(Configured):
     """Base of all losses. A subclass defines ``call(y_true, y_pred)``, the values of samples.
 
     One that defines ``__call__(y_true, y_pred, sample_weight=None)`` instead says all of it itself,
@@ -178,7 +178,7 @@ class Loss(Checked):
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         y_pred = floating(y_pred, self.dtype)
-        y_true = self.targets(y_true, y_pred.dtype)
+        y_true = self._targets(y_true, y_pred.dtype)
         values = self.call(y_true, y_pred)
         if values is None:
             raise TypeError(f"The loss {self.name!r} returned None. Does it end in a return?")
@@ -204,19 +204,16 @@ class Loss(Checked):
     def check_predictions(self, y_pred: Array, output: str = "the predictions") -> None:
         """Warn of predictions that this loss would misread. May be left out, too."""
 
-    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
         """The targets as `call` takes them."""
         return as_tensor(y_true, dtype)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this loss again."""
         config: dict[str, Any] = {"name": self.name, "reduction": self.reduction}
-        return config if self.dtype is None else {**config, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        """A loss from what `get_config` returned."""
-        return cls(**config)
+        if self.dtype is not None:
+            config["dtype"] = self.dtype
+        return config | said(self, Loss)
 
 
 def reduce_values(

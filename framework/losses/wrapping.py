@@ -131,6 +131,7 @@ class FunctionLoss(LossFunctionWrapper):
 
     function: ClassVar[Any]
     _settings: ClassVar[tuple[str, ...]]
+    get_config = Loss.get_config
 
     if TYPE_CHECKING:  # each class has its own, with the arguments by name
 
@@ -188,8 +189,5 @@ class FunctionLoss(LossFunctionWrapper):
     def takes_labels(self) -> bool:  # type: ignore[override]
         return FORMS[self.function].takes_labels
 
-    def targets(self, y_true: Any, dtype: Any) -> Tensor:
+    def _targets(self, y_true: Any, dtype: Any) -> Tensor:
         return FORMS[self.function].targets(y_true, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**Loss.get_config(self), **self._arguments}

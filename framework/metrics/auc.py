@@ -62,8 +62,8 @@ class AUC(Counting):
             raise ValueError(f"AUC: num_thresholds must be at least 2, received {num_thresholds}.")
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels goes with multi_label=True only.")
-        self._given = None if thresholds is None else sorted(thresholds)
-        inner = evenly_spread(num_thresholds)[1:-1] if self._given is None else self._given
+        self._thresholds = given = None if thresholds is None else sorted(thresholds)
+        inner = evenly_spread(num_thresholds)[1:-1] if given is None else given
         levels = [-EPSILON, *inner, 1 + EPSILON]
         self.num_thresholds = len(levels)
         self.curve = str(curve).upper()
@@ -127,19 +127,6 @@ class AUC(Counting):
         recall_gain = np.where(tp == 0, 0.0, 1 - odds * ratio(fn, tp))
         precision_gain = np.where(tp == 0, 1.0, 1 - odds * ratio(fp, tp))
         return np.maximum(recall_gain, 0.0), precision_gain
-
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "thresholds": self._given,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": None if self.label_weights is None else self.label_weights.tolist(),
-            "from_logits": self.from_logits,
-        }
-        return {**super().get_config(), **own}
 
 
 def _interpolated(counts: Array) -> Array:

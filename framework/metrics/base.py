@@ -15,7 +15,7 @@ import numpy as np
 from .. import initializers
 from ..autograd.variable import Variable
 from ..config.allowance import spend
-from ..config.checked import Checked
+from ..config.configured import Configured, said
 from ..config.naming import snake_case
 from ..config.owned import owned
 from ..config.serialization import lookup, register
@@ -64,7 +64,7 @@ def fill(variable: Variable, value: Any) -> None:
         variable._set(np.array(value, variable.dtype))
 
 
-class Metric(Checked, ABC):
+class Metric(Configured, ABC):
     """Base of all metrics. A subclass defines `update_state` and `result`.
 
     State is made by `add_variable`, or is in the variables and metrics among the attributes and in
@@ -156,13 +156,10 @@ class Metric(Checked, ABC):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this metric again."""
-        config = {"name": self.name}
-        return config if self._dtype is None else {**config, "dtype": self._dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Metric:
-        """A metric from what `get_config` returned."""
-        return cls(**config)
+        config: dict[str, Any] = {"name": self.name}
+        if self._dtype is not None:
+            config["dtype"] = self._dtype
+        return config | said(self, Metric)
 
 
 @register("metrics")

@@ -26,14 +26,11 @@ class _Count(Counting):
     def __init__(
         self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None
     ) -> None:
-        self.init_thresholds = thresholds
+        self._thresholds = self.init_thresholds = thresholds
         super().__init__(thresholds_of(thresholds), None, None, dtype, name)
 
     def result(self) -> Any:
         return self._shown(self._counts[self.row])
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "thresholds": self.init_thresholds}
 
 
 @register("metrics")
@@ -100,17 +97,9 @@ class _Share(Counting):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        self.init_thresholds = thresholds
+        self._thresholds = self.init_thresholds = thresholds
         levels = thresholds_of(thresholds, 0.5 if top_k is None else LOWEST)
         super().__init__(levels, class_id, top_k, dtype, name)
-
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            "thresholds": self.init_thresholds,
-            "top_k": self.top_k,
-            "class_id": self.class_id,
-        }
-        return {**super().get_config(), **own}
 
 
 @register("metrics")
@@ -146,14 +135,6 @@ class _Best(Counting):
 
     def _best(self, values: Array, constrained: Array) -> float:
         return float(np.max(np.where(constrained >= self.value, values, 0), initial=0))
-
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            self.constraint: self.value,
-            "num_thresholds": self.num_thresholds,
-            "class_id": self.class_id,
-        }
-        return {**super().get_config(), **own}
 
 
 @register("metrics")

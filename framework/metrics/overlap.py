@@ -98,10 +98,6 @@ class FBetaScore(Metric):
     def reset_state(self) -> None:
         self._sums = np.zeros(4) if self.average == "micro" else np.zeros((4, 1))
 
-    def get_config(self) -> dict[str, Any]:
-        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **own}
-
 
 @register("metrics")
 class F1Score(FBetaScore):
@@ -115,11 +111,6 @@ class F1Score(FBetaScore):
         dtype: Any = None,
     ) -> None:
         super().__init__(average, 1.0, threshold, name, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["beta"]
-        return config
 
 
 @register("metrics")
@@ -231,25 +222,10 @@ class IoU(Metric):
     def reset_state(self) -> None:
         self.total_cm = np.zeros((self.num_classes, self.num_classes))
 
-    def get_config(self) -> dict[str, Any]:
-        own = {
-            "num_classes": self.num_classes,
-            "target_class_ids": self.target_class_ids,
-            "ignore_class": self.ignore_class,
-            "sparse_y_true": self.sparse_y_true,
-            "sparse_y_pred": self.sparse_y_pred,
-            "axis": self.axis,
-        }
-        return {**super().get_config(), **{k: own[k] for k in own if k not in self._fixed}}
-
-    _fixed: tuple[str, ...] = ()  # what a subclass has no argument for
-
 
 @register("metrics")
 class BinaryIoU(IoU):
     """Intersection over union of two classes, 1 being where a prediction reaches `threshold`."""
-
-    _fixed = ("num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
 
     def __init__(
         self,
@@ -264,15 +240,10 @@ class BinaryIoU(IoU):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         super().update_state(y_true, array_of(y_pred) >= self.threshold, sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "threshold": self.threshold}
-
 
 @register("metrics")
 class MeanIoU(IoU):
     """Intersection over union, the mean over all classes; arguments as for `IoU`."""
-
-    _fixed: tuple[str, ...] = ("target_class_ids",)
 
     def __init__(
         self,
@@ -294,8 +265,6 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """`IoU` of one-hot targets, and predictions with a value for each class."""
 
-    _fixed = ("sparse_y_true",)
-
     def __init__(
         self,
         num_classes: Count,
@@ -313,8 +282,6 @@ class OneHotIoU(IoU):
 @register("metrics")
 class OneHotMeanIoU(MeanIoU):
     """`MeanIoU` of one-hot targets, and predictions with a value for each class."""
-
-    _fixed = ("target_class_ids", "sparse_y_true")
 
     def __init__(
         self,

@@ -170,7 +170,3 @@ class R2Score(Metric):
     def reset_state(self) -> None:
         self._sums = np.zeros((4, 1))
         self._values = 0
-
-    def get_config(self) -> dict[str, Any]:
-        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **own}

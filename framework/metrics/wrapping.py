@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..config.signatures import constructor, hints_of
-from .base import MeanMetricWrapper, Metric
+from .base import Mean, MeanMetricWrapper, Metric
 
 
 class FunctionMetric(MeanMetricWrapper):
@@ -16,6 +16,9 @@ class FunctionMetric(MeanMetricWrapper):
     ``class BinaryAccuracy(FunctionMetric, of=binary_accuracy, settings={"threshold": 0.5})``.
     These are attributes of the metric.
     """
+
+    _settings: ClassVar[tuple[str, ...]]
+    get_config = Metric.get_config
 
     if TYPE_CHECKING:  # each class has its own, with the arguments by name
 
@@ -44,8 +47,8 @@ class FunctionMetric(MeanMetricWrapper):
         defaults = {"name": called or of.__name__, "dtype": None, **(settings or {})}
 
         def fill(self: FunctionMetric, given: dict[str, Any]) -> None:
-            MeanMetricWrapper.__init__(self, of, **given)
-            self.__dict__.update(self._arguments)
+            Mean.__init__(self, given.pop("name") or of.__name__, given.pop("dtype"))
+            vars(self).update(given)
 
         cls.__init__ = constructor(  # type: ignore[method-assign]
             arguments or tuple(defaults),
@@ -53,7 +56,10 @@ class FunctionMetric(MeanMetricWrapper):
             fill,
             lambda: {**hints_of(of), "name": str | None},
         )
+        cls._fn, cls._settings = staticmethod(of), tuple(settings or ())
         cls.direction = direction
 
-    def get_config(self) -> dict[str, Any]:
-        return {**Metric.get_config(self), **self._arguments}
+    @property
+    def _arguments(self) -> dict[str, Any]:  # type: ignore[override]
+        """The settings as they are now: an attribute that was set counts."""
+        return {name: getattr(self, name) for name in self._settings}

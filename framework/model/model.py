@@ -24,7 +24,7 @@ from ..training.training import Trainer
 
 
 @register("models")
-class Model(Trainer, Layer):
+class Model(Trainer):
     """A layer that can be trained, looked into and saved.
 
     Made of symbolic tensors, it computes what lies between them (the functional API):

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from ..config.serialization import register
-from .base import Array, Optimizer, arguments
+from .arguments import arguments
+from .base import Array, Optimizer
 
 
 def _move_moments(gradient: Array, slots: dict[str, Array], change: Array, *new: float) -> None:
@@ -24,8 +25,6 @@ def _move_moments(gradient: Array, slots: dict[str, Array], change: Array, *new:
 
 class _Averaging(Optimizer):
     """Base of those that average the gradients and their size, by two shares and an epsilon."""
-
-    settings: tuple[str, ...] = ("beta_1", "beta_2", "epsilon")
 
     beta_1: float
     beta_2: float
@@ -59,8 +58,6 @@ class Adam(_Averaging):
     Raises:
         ValueError: a beta is out of range.
     """
-
-    settings = (*_Averaging.settings, "amsgrad")
 
     amsgrad: bool
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +13,6 @@ import numpy as np
 from ..autograd.tensor import Tensor
 from ..autograd.variable import Variable
 from ..config.checked import (
-    Checked,
     Count,
     Kind,
     Natural,
@@ -23,67 +22,24 @@ from ..config.checked import (
     argument,
     kind_of,
 )
+from ..config.configured import Configured, arguments_of, said
 from ..config.serialization import deserialize
-from ..config.signatures import constructor
 from ..config.tracebacks import warn
 from ..constraints import constrain
 from ..errors import ShapeError
-from .flat import ACCUMULATOR, AVERAGE, Flat
+from .flat import ACCUMULATOR, AVERAGE, Flat, State, clip, refuse_misfit
 from .schedules import LearningRateSchedule
-from .state import State, Stateful
 
 Array = np.ndarray
 LearningRate = float | LearningRateSchedule | Callable[[], float]
-
-#: The arguments of every optimizer and their defaults, but for learning rate and name.
-_COMMON = {
-    "weight_decay": None,
-    "clipnorm": None,
-    "clipvalue": None,
-    "global_clipnorm": None,
-    "use_ema": False,
-    "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None,
-    "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
-}
 
 _RATE = Kind(
     "a number that is not negative, a schedule or a function without arguments",
     kind_of(NotNegative).read,
 )
-#: What the arguments of the optimizers are.
-_ANNOTATIONS: dict[str, Any] = {
-    "learning_rate": Any,  # see there
-    "weight_decay": NotNegative | None,
-    **dict.fromkeys(("clipnorm", "clipvalue", "global_clipnorm"), Positive | None),
-    **dict.fromkeys(("use_ema", "amsgrad", "centered", "nesterov"), bool),
-    **dict.fromkeys(("ema_momentum", "momentum", "rho", "beta_1", "beta_2"), Share),
-    **dict.fromkeys(("epsilon", "initial_accumulator_value"), NotNegative),
-    "ema_overwrite_frequency": Count | None,
-    "gradient_accumulation_steps": Natural | None,
-    "loss_scale_factor": Positive | None,
-    "name": str | None,
-}
 
 
-def arguments(**own: Any) -> Any:
-    """The ``__init__`` of an optimizer with these arguments and defaults, and those of every one.
-
-    Its own come first and become attributes; then `Optimizer.check` is called.
-    """
-    defaults = {**own, **{k: v for k, v in _COMMON.items() if k not in own}, "name": None}
-
-    def fill(optimizer: Optimizer, given: dict[str, Any]) -> None:
-        common = {name: given.pop(name) for name in ("learning_rate", *_COMMON, "name")}
-        Optimizer.__init__(optimizer, **common)
-        vars(optimizer).update(given)
-        optimizer.check()
-
-    return constructor(defaults, defaults, fill, lambda: _ANNOTATIONS)
-
-
-class Optimizer(Checked, Stateful, ABC):
+class Optimizer(Configured, ABC):
     """Base of all optimizers. A subclass defines `update`, and `slot_names` if it keeps state.
 
     Args:
@@ -104,7 +60,8 @@ class Optimizer(Checked, Stateful, ABC):
         name: what to call it.
 
     Attributes:
-        settings: the names of a subclass's own arguments, which are attributes of those names.
+        settings: the names of a class's own arguments, which are attributes of those names.
+        scalars: attributes that change from step to step and are no vectors.
         initial: what a slot starts from, by its name, if that is not 0.
 
     Raises:
@@ -112,7 +69,12 @@ class Optimizer(Checked, Stateful, ABC):
     """
 
     settings: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
     initial: Mapping[str, float] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.settings = tuple(arguments_of(cls, Optimizer))
 
     def __init__(
         self,
@@ -178,6 +140,11 @@ class Optimizer(Checked, Stateful, ABC):
         self._learning_rate = float(argument(type(self).__name__, "learning_rate", value, _RATE))
 
     @property
+    def scheduled(self) -> bool:
+        """Whether a schedule or a function says what the learning rate is."""
+        return callable(self._learning_rate)
+
+    @property
     def iterations(self) -> int:
         """The number of updates so far; steps that only accumulate gradients do not count."""
         return self._steps // (self.gradient_accumulation_steps or 1)
@@ -241,7 +208,7 @@ class Optimizer(Checked, Stateful, ABC):
         same = [id(v) for v in wanted] == [id(v) for v in self._variables]
         if same and all([flat.slots.keys() == self._kept.keys() for flat in self._flats]):
             return
-        before = self._state_of_variables()
+        before = [(v, self._slots_of(v)) for v in self._variables]
         self._variables = wanted
         self._flats, self._place = [], {}
         for dtype in dict.fromkeys(v.dtype for v in self._variables):
@@ -249,10 +216,19 @@ class Optimizer(Checked, Stateful, ABC):
             flat = Flat(of_dtype, self._kept, [self._decays(v) for v in of_dtype])
             self._place |= {v: (len(self._flats), i) for i, v in enumerate(flat.variables)}
             self._flats.append(flat)
-        self._fill(before)
+        for variable, slots in before:
+            for name, values in self._slots_of(variable).items():
+                if name in slots:
+                    values[...] = slots[name]
         if self._waiting is not None:
             state, self._waiting = self._waiting, None
             self.set_state(state)
+
+    def _slots_of(self, variable: Variable) -> State:
+        """What is kept of a variable, as views of its shape."""
+        number, i = self._place[variable]
+        flat = self._flats[number]
+        return {name: v[flat.spans[i]].reshape(variable.shape) for name, v in flat.slots.items()}
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> int:
         """One step on pairs of gradient and variable; returns `iterations`. See `apply`."""
@@ -292,9 +268,10 @@ class Optimizer(Checked, Stateful, ABC):
         """
         if self._accumulate(taken):
             self.advance()
-            self._clip(taken)
+            pairs = list(zip(self._flats, taken, strict=True))
+            clip(pairs, self.clipvalue, self.clipnorm, self.global_clipnorm)
             rate = self.learning_rate
-            for flat, indices in zip(self._flats, taken, strict=True):
+            for flat, indices in pairs:
                 self._decay(flat, indices, rate)
                 for run in flat.runs(indices):
                     scratch = flat.scratch[0][run], flat.scratch[1][run]
@@ -371,9 +348,7 @@ class Optimizer(Checked, Stateful, ABC):
             raise ValueError(
                 f"{type(self).__name__} {self.name!r} has no average of {variable.path!r}: {why}."
             )
-        number, i = self._place[variable]
-        flat = self._flats[number]
-        return flat.slots[AVERAGE][flat.spans[i]].reshape(variable.shape).copy()
+        return self._slots_of(variable)[AVERAGE].copy()
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the moving averages into the variables (with `use_ema`; otherwise nothing).
@@ -459,35 +434,62 @@ class Optimizer(Checked, Stateful, ABC):
                 "not trained."
             )
 
-    def _clip(self, taken: list[list[int]]) -> None:
-        """Cut the gathered gradients, in place."""
-        pairs = list(zip(self._flats, taken, strict=True))
-        if self.clipvalue is not None:
-            for flat, _ in pairs:
-                np.clip(flat.gradient, -self.clipvalue, self.clipvalue, out=flat.gradient)
-        elif self.clipnorm is not None:
-            for flat, indices in pairs:
-                for i in indices:
-                    part = flat.gradient[flat.spans[i]]
-                    part *= self.clipnorm / max(math.sqrt(np.dot(part, part)), self.clipnorm)
-        elif self.global_clipnorm is not None:
-            parts = [flat.gradient[run] for flat, indices in pairs for run in flat.runs(indices)]
-            norm = math.sqrt(sum(float(np.dot(part, part)) for part in parts))
-            for part in parts:
-                part *= self.global_clipnorm / max(norm, self.global_clipnorm)
+    def get_state(self) -> State:
+        """Everything that changes from step to step, as arrays that belong to the caller.
+
+        Returns:
+            ``iterations`` (calls of `apply`), ``learning_rate``, `scalars`, and for the i-th
+            variable ``"i/slot"`` of its shape.
+        """
+        if self._waiting is not None:
+            return {k: v.copy() for k, v in self._waiting.items()}
+        state = {"iterations": np.array(self._steps), "learning_rate": np.array(self.learning_rate)}
+        state |= {name: np.array(getattr(self, name)) for name in self.scalars}
+        return state | {key: values.copy() for key, values in self._slots().items()}
+
+    def set_state(self, state: State) -> None:
+        """Go on from what `get_state` returned; before `build`, as soon as the variables are known.
+
+        Raises:
+            ValueError: the state is of another optimizer, or of other variables.
+        """
+        if not self.built:
+            self._waiting = {k: np.array(v) for k, v in state.items()}
+        else:
+            own, slots = self.get_state(), self._slots()
+            if not any("/" in key for key in state):  # it had not seen its variables yet
+                state = {**{k: self._fresh(k, v) for k, v in slots.items()}, **state}
+            refuse_misfit(state, own, type(self).__name__, len(self._variables))
+            for key, values in slots.items():
+                values[...] = state[key]
+        self._steps = int(state["iterations"])
+        for name in self.scalars:
+            setattr(self, name, float(state[name]))
+        if not self.scheduled:  # a schedule knows by itself
+            self.learning_rate = float(state["learning_rate"])
+
+    def _slots(self) -> State:
+        """What is kept of all variables, as views, by the keys of `get_state`."""
+        every = [(i, self._slots_of(variable)) for i, variable in enumerate(self._variables)]
+        return {f"{i}/{name}": values for i, slots in every for name, values in slots.items()}
+
+    def _fresh(self, key: str, now: Array) -> Array:
+        """What a vector of the state is before the first step."""
+        name = key.partition("/")[2]
+        return now if name == AVERAGE else np.full_like(now, self._kept[name])
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make this optimizer again, without its state."""
         return {
             "name": self.name,
             "learning_rate": self._learning_rate,
-            **{name: getattr(self, name) for name in (*_COMMON, *self.settings)},
+            **{name: getattr(self, name) for name in COMMON},
+            **said(self, Optimizer),
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """An optimizer from what `get_config` returned."""
-        return cls(**config)
 
     def check(self) -> None:
         """Called when the settings are there: refuses those out of range with a ValueError."""
+
+
+#: The arguments of every optimizer but for learning rate and name.
+COMMON = tuple(inspect.signature(Optimizer.__init__).parameters)[2:-1]

@@ -1,13 +1,16 @@
-"""`Flat`: the variables of an optimizer, end to end in one array."""
+"""`Flat`: the variables of an optimizer, end to end in one array, and what is done to all alike."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..autograd.variable import Variable
 
+#: What changes from step to step, by name.
+State = dict[str, np.ndarray]
 #: What is kept of each parameter whatever the optimizer: its moving average, and the sum of the
 #: gradients of the steps that wait for their update.
 AVERAGE, ACCUMULATOR = "average", "gradient_accumulator"
@@ -59,3 +62,57 @@ class Flat:
                 span = slice(found.pop().start, span.stop)
             found.append(span)
         return found
+
+
+def clip(
+    taken: Sequence[tuple[Flat, list[int]]],
+    value: float | None,
+    norm: float | None,
+    global_norm: float | None,
+) -> None:
+    """Cut gradients in place, in one of three ways.
+
+    Args:
+        taken: flat vectors, with which of their variables have a gradient.
+        value: the absolute value of an element at most.
+        norm: the norm of each variable's gradient at most.
+        global_norm: the norm of all of them together at most.
+    """
+    if value is not None:
+        for flat, _ in taken:
+            np.clip(flat.gradient, -value, value, out=flat.gradient)
+    elif norm is not None:
+        for flat, indices in taken:
+            for i in indices:
+                part = flat.gradient[flat.spans[i]]
+                part *= norm / max(math.sqrt(np.dot(part, part)), norm)
+    elif global_norm is not None:
+        parts = [flat.gradient[run] for flat, indices in taken for run in flat.runs(indices)]
+        size = math.sqrt(sum(float(np.dot(part, part)) for part in parts))
+        for part in parts:
+            part *= global_norm / max(size, global_norm)
+
+
+def refuse_misfit(state: State, own: State, who: str, count: int) -> None:
+    """Refuse a state that has other keys or shapes than one's own.
+
+    Args:
+        state: what was given.
+        own: what it is to take the place of.
+        who, count: whose it is, with how many variables, for the error.
+
+    Raises:
+        ValueError: it has.
+    """
+    if odd := sorted(own.keys() ^ state.keys()):
+        raise ValueError(
+            f"The state does not fit {who} with {count} variables: {', '.join(odd[:6])}"
+            f"{'...' if len(odd) > 6 else ''} {'is' if len(odd) == 1 else 'are'} in only one of "
+            "the two."
+        )
+    for key, values in own.items():
+        if np.shape(state[key]) != values.shape:
+            raise ValueError(
+                f"The state {key!r} of {who} has shape {np.shape(state[key])}, expected "
+                f"{values.shape}."
+            )

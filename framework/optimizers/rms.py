@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..config.serialization import register
-from .base import Array, Optimizer, arguments
+from .arguments import arguments
+from .base import Array, Optimizer
 
 
 @register("optimizers")
@@ -29,7 +30,6 @@ class Adagrad(Optimizer):
         ValueError: `initial_accumulator_value` is negative.
     """
 
-    settings = ("initial_accumulator_value", "epsilon")
     slot_names = ("accumulator",)
 
     initial_accumulator_value: float
@@ -85,7 +85,6 @@ class Adadelta(Optimizer):
         ValueError: rho is out of range.
     """
 
-    settings = ("rho", "epsilon")
     slot_names = ("accumulated_grad", "accumulated_delta_var")
 
     rho: float
@@ -148,8 +147,6 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: rho or the momentum is out of range.
     """
-
-    settings = ("rho", "momentum", "epsilon", "centered")
 
     rho: float
     momentum: float

@@ -9,9 +9,10 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..config.checked import Checked, NotNegative, Positive, Share
+from ..config.checked import NotNegative, Positive, Share
+from ..config.configured import Configured
 from ..config.exports import exporting
 from ..config.serialization import deserialize as _deserialize
 from ..config.serialization import deserializer, register, serialize
@@ -21,40 +22,12 @@ __all__ = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTim
            "serialize"]  # fmt: skip
 
 
-class LearningRateSchedule(Checked, ABC):
-    """Base of the schedules: a function of the number of steps taken so far.
-
-    Attributes:
-        settings: the names of the arguments of a subclass, which are attributes of those names.
-    """
-
-    settings: tuple[str, ...] = ()
+class LearningRateSchedule(Configured, ABC):
+    """Base of the schedules: a function of the number of steps taken so far."""
 
     @abstractmethod
     def __call__(self, step: int) -> float:
         """The learning rate of the step after `step` others."""
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make this schedule again.
-
-        Raises:
-            TypeError: a subclass has no `settings` and no `get_config` of its own.
-        """
-        if not self.settings:
-            raise TypeError(
-                f"{type(self).__name__} must define get_config(self) to be saved: a dict of its "
-                "arguments."
-            )
-        return {name: getattr(self, name) for name in self.settings}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """A schedule from what `get_config` returned."""
-        return cls(**config)
-
-    def __repr__(self) -> str:
-        given = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.settings)
-        return f"{type(self).__name__}({given})"
 
 
 @register("schedules")
@@ -76,15 +49,6 @@ class CosineDecay(LearningRateSchedule):
     Raises:
         ValueError: no steps to go down in.
     """
-
-    settings = (
-        "initial_learning_rate",
-        "decay_steps",
-        "alpha",
-        "name",
-        "warmup_target",
-        "warmup_steps",
-    )
 
     def __init__(
         self,
@@ -127,8 +91,6 @@ class ExponentialDecay(LearningRateSchedule):
         ValueError: `decay_steps` is not positive.
     """
 
-    settings = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
-
     def __init__(
         self,
         initial_learning_rate: NotNegative,
@@ -160,8 +122,6 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     Raises:
         ValueError: the numbers of them do not fit, or the boundaries are not in order.
     """
-
-    settings = ("boundaries", "values", "name")
 
     def __init__(
         self,
@@ -198,8 +158,6 @@ class InverseTimeDecay(LearningRateSchedule):
         ValueError: `decay_steps` is not positive.
     """
 
-    settings = ("initial_learning_rate", "decay_steps", "decay_rate", "staircase", "name")
-
     def __init__(
         self,
         initial_learning_rate: NotNegative,
@@ -235,10 +193,6 @@ class PolynomialDecay(LearningRateSchedule):
     Raises:
         ValueError: `decay_steps` is not positive.
     """
-
-    settings = (
-        "initial_learning_rate", "decay_steps", "end_learning_rate", "power", "cycle", "name",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -281,8 +235,6 @@ class CosineDecayRestarts(LearningRateSchedule):
     Raises:
         ValueError: `first_decay_steps` or `t_mul` is not positive.
     """
-
-    settings = ("initial_learning_rate", "first_decay_steps", "t_mul", "m_mul", "alpha", "name")
 
     def __init__(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..config.serialization import register
-from .base import Array, Optimizer, arguments
+from .arguments import arguments
+from .base import Array, Optimizer
 
 
 @register("optimizers")
@@ -31,8 +32,6 @@ class SGD(Optimizer):
     Raises:
         ValueError: the momentum is out of range.
     """
-
-    settings = ("momentum", "nesterov")
 
     momentum: float
     nesterov: bool
@@ -91,7 +90,6 @@ class Lion(Optimizer):
         ValueError: a beta is out of range.
     """
 
-    settings = ("beta_1", "beta_2")
     slot_names = ("momentum",)
 
     beta_1: float

@@ -153,7 +153,7 @@ class LossPlan:
         loss = self.loss
 
         def put(y: Array, sample_weight: Array | None) -> Any:
-            targets = loss.targets(y.reshape(batch, *self.target), np.float32)
+            targets = loss._targets(y.reshape(batch, *self.target), np.float32)
             mask = loss.mask(targets, targets)
             weights.put(self.weight(sample_weight, mask, batch), shape)
             array = np.ascontiguousarray(targets.data, np.float32)

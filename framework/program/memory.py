@@ -6,8 +6,7 @@ import numpy as np
 
 from .build import ALIGN, Buffer
 
-#: Elements around each buffer that hold `CANARY` in tests: no kernel may change them.
-CANARY_ELEMENTS = 64
+#: What holds the elements around each buffer in tests: no kernel may change them.
 CANARY = np.float32(-1.25e33)
 
 

@@ -24,7 +24,7 @@ from .optimizing import Update, has_kernel, key_of
 from .step import Judged, Outcome, Step
 from .taped_losses import TapedLoss, reason_for_tape
 from .trace import BATCH, PATIENCE, Trace, is_plain
-from .watching import Watch
+from .watching import Watch, layers_of
 
 Array = np.ndarray
 #: A `scores.Row`: loss or None, factor, y, weight.
@@ -268,7 +268,7 @@ class Native:
             trace = known.trace
         else:
             self._graphs.pop(key, None)
-            plain = all([is_plain(layer) for layer in self.model._all_layers()])
+            plain = all([is_plain(layer) for layer in layers_of(self.model)])
             key = kind if plain else (*kind, batch)
             known = None
             shapes = samples if len(samples) > 1 else samples[0]
@@ -281,7 +281,7 @@ class Native:
         except (NotNative, ShapeError) as error:  # the eager step will refuse the shape
             graph = str(error)
             failures += 1
-            watch = Watch(self.model._all_layers())
+            watch = Watch(layers_of(self.model))
         else:
             watch = Watch(trace.watched)
         made = _Known(trace, graph, watch, self.model.weights, failures)

@@ -71,9 +71,8 @@ def _places(function: FunctionType) -> Iterator[Callable[[], Any]]:
     for cell in function.__closure__ or ():
         yield partial(getattr, cell, "cell_contents", _MISSING)
     yield lambda: function.__defaults__
-    yield from (
-        partial(function.__kwdefaults__.get, name) for name in function.__kwdefaults__ or ()
-    )
+    named = function.__kwdefaults__ or {}
+    yield from (partial(named.get, name) for name in named)
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

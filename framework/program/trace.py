@@ -31,7 +31,7 @@ from .graph import Graph, Mark, NotNative, Shape, factors_of
 from .lowering import OTHERWISE, TRANSLATIONS
 from .notes import noting, set_back
 from .traced import Slot, Traced, View, alike, mapped
-from .watching import held_by, patched
+from .watching import held_by, layers_of, patched
 
 Array = np.ndarray
 #: How often the call of a layer may turn out to be another one before it is left to the tape.
@@ -39,8 +39,8 @@ PATIENCE = 4
 #: How many samples there are in a trace whose code does not look at that.
 BATCH = 8
 _F32 = np.dtype(np.float32)
-#: What is the same wherever it is.
-_NUMBERS = frozenset((int, float, bool, str, type(None), slice))
+#: Arguments that stay what they are.
+_SIMPLE = frozenset((Traced, Variable, float, int, bool, str, type(None)))
 
 
 class _Step(NamedTuple):
@@ -117,9 +117,9 @@ class Trace:
         self.watched: dict[Any, None] = {}
         self.again = False
         self._steps: list[_Step] = []
-        self._at = 0
+        self._at, self._lowering = 0, False
         self._frames: list[_Frame] = []
-        self._lowering = False
+        self._plain: dict[Any, bool] = {}
         self._settled: dict[Any, bool] = {}
         self._changes: dict[Any, int] = {}
         self._unsteady: Any = None
@@ -245,7 +245,7 @@ class Trace:
         training = settings.pop("training", None)
         if self._frames:
             training = self._frames[-1].training if training is None else training
-            kept = self._kept((args, {**settings, "training": training}))
+            kept = self._kept(args, {**settings, "training": training})
             if self._is_next(layer) and (step := self._known(layer, *kept)) is not None:
                 return step.result
         frame = _Frame(layer, training, self._at)
@@ -289,7 +289,9 @@ class Trace:
             raise NotNative(f"{type(layer).__name__} {layer.name!r} has not been built yet")
         if self._changes.get(layer, 0) > PATIENCE:
             raise NotNative("its call does something else from batch to batch")
-        if layer in self.watched or is_plain(layer):  # or this trace would hold no more
+        if layer not in self._plain:
+            self._plain[layer] = is_plain(layer)
+        if self._plain[layer]:
             self.watched[layer] = None
             result = compute(*args, training=training, **settings)
         else:
@@ -319,7 +321,7 @@ class Trace:
     def _is_settled(self, layer: Any) -> bool:
         """Whether a layer does the same as before as long as it is not seen to have changed."""
         if layer not in self._settled:
-            self._settled[layer] = all(map(is_plain, layer._all_layers()))
+            self._settled[layer] = all(map(is_plain, layers_of(layer)))
         return self._settled[layer]
 
     def _tell(self, frame: _Frame) -> None:
@@ -339,7 +341,7 @@ class Trace:
         kept, given = mapped(slot, args), mapped(slot, settings)
         fits = layer.built and layer.dtype == "float32"
         before = dict(held_by(layer))
-        shape = self._shape_of(layer, args, settings) if fits or self.lenient else None
+        shape: Any = self._shape_of(layer, args, settings) if fits or self.lenient else None
         if layer.built == before["built"]:
             set_back(layer, before)
         if fits and is_shape(shape) and shape[0] == self.batch:
@@ -392,7 +394,7 @@ class Trace:
         known = TRANSLATIONS.get(op.name) if OPS.get(op.name, op) is op else None
         if known is None and hasattr(op, "function"):
             return op.function(*args, **settings)  # in other ops
-        args, settings = self._kept((args, settings))
+        args, settings = self._kept(args, settings)
         if self._lowering:  # asked for by what another op is made of
             return self._lowered(op, known, args, settings)
         what = self._as_it_is(op, args, settings)
@@ -422,7 +424,7 @@ class Trace:
             result = self.add("stopped", (x,), x.sample, dtype=x.dtype)
             self._note("stopped", (x,), {}, result, before)
             return result
-        return step.result  # type: ignore[no-any-return]
+        return step.result
 
     @staticmethod
     def _as_it_is(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Any:
@@ -440,15 +442,15 @@ class Trace:
             return OTHERWISE[0](self, op, arrays, rest)
         return known(self, *arrays, **rest)
 
-    def _kept(self, value: Any) -> Any:
-        """Arguments as they are remembered: variables by name, arrays by a copy."""
-        return mapped(self._argument, value)
+    def _kept(self, args: tuple[Any, ...], settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Arguments as they are remembered: other tensors as views or arrays, arrays by a copy."""
+        for value in (*args, *settings.values()):
+            if type(value) not in _SIMPLE or (type(value) is Traced and value.trace is not self):
+                return mapped(self._argument, (args, settings))
+        return args, settings
 
     def _argument(self, value: Any) -> Any:
-        kind = type(value)
-        if kind in _NUMBERS:
-            return value
-        if kind is Traced:
+        if type(value) is Traced:
             if value.trace is not self:
                 raise self.refusal("it uses a tensor of another program")
             return value
@@ -479,8 +481,8 @@ class Trace:
         op: str,
         inputs: tuple[Traced, ...],
         shape: Shape,
-        variables: dict[str, Any] | None = None,
-        dtype: np.dtype = _F32,
+        variables: Any = None,
+        dtype: Any = _F32,
         **settings: Any,
     ) -> Traced:
         """Append a node; returns what it computes, of this shape of a sample."""

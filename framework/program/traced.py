@@ -106,7 +106,7 @@ class View(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.variable.dtype  # type: ignore[no-any-return]
+        return self.variable.dtype
 
 
 class Slot(NamedTuple):
@@ -134,12 +134,14 @@ def alike(a: Any, b: Any) -> bool:
     if a is b:
         return True
     kind = type(a)
+    if kind is tuple is type(b) and len(a) == len(b):
+        return all([v is w or alike(v, w) for v, w in zip(a, b, strict=True)])
     if kind is not type(b) or kind is Traced or issubclass(kind, Tensor):
         return False
     if kind in (bool, int, str):
         return bool(a == b)
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all([alike(v, b[k]) for k, v in a.items()])
+        return a.keys() == b.keys() and all([v is b[k] or alike(v, b[k]) for k, v in a.items()])
     if isinstance(a, View):
         return a.variable is b.variable and a.shape == b.shape
     if isinstance(a, (list, tuple)):

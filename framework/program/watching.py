@@ -94,6 +94,11 @@ class Watch:
             self._object(value, seen)
 
 
+def layers_of(layer: Any) -> list[Any]:
+    """A layer and all that are in it."""
+    return list(layer._all_layers())
+
+
 def held_by(thing: Any) -> dict[str, Any]:
     """The attributes of a thing, but for what a model notes while it trains."""
     attributes = vars(thing)
@@ -102,7 +107,7 @@ def held_by(thing: Any) -> dict[str, Any]:
 
 def _runs_again(value: Any) -> bool:
     """Whether it is the layer of a user: what its call reads is seen as it is read."""
-    return hasattr(value, "_all_layers") and not is_own(type(value))
+    return hasattr(value, "activity_regularizer") and not is_own(type(value))
 
 
 def _without_notes(attributes: dict[str, Any]) -> dict[str, Any]:

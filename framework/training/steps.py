@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ..config.turns import Own, Turn, kept
 from ..data.data import unpack_x_y_sample_weight
 from ..data.feeding import Data, Rounds
 from ..layers.added import any_added
+from ..layers.base import Layer
 from ..metrics import Metric, resolved
 from ..optimizers import Optimizer
 from .outputs import OutputScores, arrays_of, by_entry, names_of, samples_in, scores_for
@@ -74,8 +75,8 @@ class Round:
 _SCORED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
-class Steps:
-    """The part of a model that learns from a batch.
+class Steps(Layer):
+    """A layer that learns from a batch.
 
     Attributes:
         optimizer: the one `compile` was given, or None.
@@ -93,21 +94,6 @@ class Steps:
     _scores: Scores | None = None
     _recipe: UserDict[str, Any] | None = None
     _native: Any = None
-
-    if TYPE_CHECKING:  # what `Layer` brings
-        name: str
-        built: bool
-
-        def __call__(
-            self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any
-        ) -> Any: ...
-        def _inventory(self) -> Any: ...
-        @property
-        def weights(self) -> list[Variable]: ...
-        @property
-        def trainable_variables(self) -> list[Variable]: ...
-        @property
-        def losses(self) -> list[Tensor]: ...
 
     # Threads
 

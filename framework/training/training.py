@@ -29,7 +29,7 @@ Array = np.ndarray
 
 
 class Trainer(Steps):
-    """The part of a model that learns. `gradtape.Model` is a `Trainer` and a `Layer`.
+    """A layer that learns from data, as `gradtape.Model` does.
 
     Attributes:
         history: the `History` of the last `fit`, also when it was interrupted.

@@ -44,7 +44,7 @@ def as_traced(t: Trace, operand: Any, rank: int, op: str) -> Traced:
         if operand.ndim != rank:
             raise NotNative(f"the operands of {op!r} have different ranks")
         return operand
-    kind = {"variable": None, "array": None}
+    kind: dict[str, Any] = {"variable": None, "array": None}
     if isinstance(operand, Variable):
         kind["variable"], shape = operand, operand.shape
     elif isinstance(operand, View):
@@ -113,7 +113,7 @@ def _add(t: Trace, x: Any, y: Any) -> Traced:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("shift", (pair[0],), pair[0].sample, {"bias": pair[1]})
-    return OTHERWISE[0](t, OPS["add"], (x, y), {})  # type: ignore[no-any-return]
+    return OTHERWISE[0](t, OPS["add"], (x, y), {})
 
 
 @traces("multiply")
@@ -122,7 +122,7 @@ def _multiply(t: Trace, x: Any, y: Any) -> Traced:
         return found
     if (pair := _along_channels(x, y)) is not None:
         return t.add("gain", (pair[0],), pair[0].sample, {"gain": pair[1]})
-    return OTHERWISE[0](t, OPS["multiply"], (x, y), {})  # type: ignore[no-any-return]
+    return OTHERWISE[0](t, OPS["multiply"], (x, y), {})
 
 
 # To instructions
@@ -144,8 +144,7 @@ class Spread(OpLowering):
 
     def backward(self, low: Lowering, node: Node) -> None:
         variable = node.variables.get("variable")
-        slot = None if variable is None else low.slot_of(variable)
-        if slot is not None:
+        if variable is not None and (slot := low.slot_of(variable)) is not None:
             g = low.gradients[node.output]
             low.build.emit(products.bias_gradient, slot, g, 1, variable.size)
 

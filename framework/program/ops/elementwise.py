@@ -94,7 +94,8 @@ class Elementwise(OpLowering):
 
     def forward(self, low: Lowering, node: Node) -> None:
         made = self._chain(node).forward
-        inputs = [low.values[node.inputs[k]] for k in made.reads]
+        places: tuple[Any, ...] = made.reads
+        inputs = [low.values[node.inputs[k]] for k in places]
         free = low.slot is None or self.reads_output_of(node)
         in_place = free and len(node.inputs) == 1
         out = low.output_in_place(node) if in_place else low.output(node)

@@ -76,7 +76,7 @@ def _adaptive_average_pool(t: Trace, x: Any, output_size: Any) -> Traced:
         for row, (first, below) in zip(weights, bins, strict=True):
             row[first:below] = 1 / (below - first)
         x = blended(t, x, axis, weights)
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 @traces("adaptive_max_pool")
@@ -84,7 +84,7 @@ def _adaptive_max_pool(t: Trace, x: Any, output_size: Any) -> Traced:
     for axis, bins in _bins(x, output_size):
         target = (*x.sample[:axis], len(bins), *x.sample[axis + 1 :])
         x = t.add("bins_max", (x,), target, axis=axis, bins=bins)
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 def _window_numbers(low: Lowering, node: Node) -> tuple[int, list[int]]:

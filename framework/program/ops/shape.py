@@ -248,7 +248,7 @@ def _astype(t: Trace, x: Any, dtype: Any) -> Traced:
 
 @traces("copy")
 def _copy(t: Trace, x: Any) -> Traced:
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 @traces("concatenate")
@@ -368,7 +368,7 @@ def _resize(
         if length != x.sample[axis]:
             weights = interpolation_matrix(x.sample[axis], length, interpolation, antialias)
             x = blended(t, x, axis, weights)
-    return x  # type: ignore[no-any-return]
+    return x
 
 
 # To instructions
