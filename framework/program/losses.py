@@ -152,6 +152,12 @@ class LossPlan:
         weights = _Lanes(program.view(self.weights), batch, self.pixels)
         loss = self.loss
 
+        def put_labels(y: Array, sample_weight: Array | None) -> Any:
+            array = np.ascontiguousarray(y.reshape(batch, *self.target), np.float32)
+            weights.put(self.weight(sample_weight, None, batch), shape)
+            program.point(self.targets, array)
+            return array
+
         def put(y: Array, sample_weight: Array | None) -> Any:
             targets = loss._targets(y.reshape(batch, *self.target), np.float32)
             mask = loss.mask(targets, targets)
@@ -161,7 +167,9 @@ class LossPlan:
                 program.point(self.targets, array)
             return array
 
-        return put
+        counts_all = getattr(loss, "ignore_class", None) is None
+        plain = loss.takes_labels and counts_all and self.targets is not None
+        return put_labels if plain else put
 
     def total(self, program: Any) -> np.float32:
         """The loss of the batch that has just run."""
