@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gradtape as gt
+from gradtape.autograd.tape import OPS
 from gradtape.program import native
 
 Array = np.ndarray
@@ -183,6 +184,9 @@ def test_a_class_that_is_patched_counts(monkeypatch: pytest.MonkeyPatch) -> None
 @gt.op(gradients=[lambda g, out, x: g * ops.where(x > 0, 1.0, SETTINGS["slope"])])
 def leaky_of_settings(x: Array, /) -> Array:
     return np.where(x > 0, x, SETTINGS["slope"] * x)
+
+
+del OPS["leaky_of_settings"]  # other tests are about every op that is registered
 
 
 def test_what_the_forward_and_the_rule_of_an_op_read_counts() -> None:
