@@ -80,8 +80,8 @@ def _softplus(x: Array) -> Array:
     ("function", "exact", "low", "high", "bound"),
     [
         (vector_math.exp, np.exp, -87.3, 88.7, 1.1),
-        (vector_math.tanh, np.tanh, -12.0, 12.0, 3.1),
-        (vector_math.tanh, np.tanh, -1.0, 1.0, 3.1),
+        (vector_math.tanh, np.tanh, -12.0, 12.0, 3.2),
+        (vector_math.tanh, np.tanh, -1.0, 1.0, 3.2),
         (vector_math.sigmoid, _sigmoid, -80.0, 80.0, 2.5),
         (vector_math.expm1, np.expm1, -30.0, 88.0, 1.5),
         (vector_math.expm1, np.expm1, -2.0, 2.0, 1.5),
