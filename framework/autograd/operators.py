@@ -162,19 +162,23 @@ class Deferred(Operators):
             compute: what it does on tensors.
             args, settings: of the call.
         """
-        raise NotImplementedError
+        return self._not_yet()
 
     def as_tensor(self, dtype: Any) -> Any:
         """Itself where a function of tensors asks for a tensor (of a dtype, or None)."""
         return self._not_yet()
 
-    def _not_yet(self, *_: Any) -> Any:
+    def _not_yet(self) -> Any:
+        """Refuse to give values out."""
         raise TypeError(
             f"{self!r} has no values yet: it is a tensor to come, out of gt.Input. Make a "
             "gt.Model(inputs, outputs) of it and call the model on data."
         )
 
-    __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _not_yet
+    def _asked(self, *_: Any) -> Any:
+        return self._not_yet()
+
+    __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _asked
 
 
 class ToCome(Exception):

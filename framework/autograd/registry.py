@@ -277,35 +277,6 @@ class _InTurn:
         return next(itertools.islice(self.rule(*arguments, **settings), i, None))
 
 
-class Composite:
-    """A public differentiable function written in ops: no rule of its own, but the same proof."""
-
-    broadcasts = linear = False
-    differentiable = True
-
-    def __init__(self, function: Callable[..., Tensor], samples: Samples) -> None:
-        update_wrapper(self, function)
-        self.name = self.__name__ = function.__name__
-        self.function = function
-        self.samples = samples
-
-    def __repr__(self) -> str:
-        return f"<op {self.name}>"
-
-    def __reduce__(self) -> str:
-        return str(vars(self)["__qualname__"])  # by reference, as functions are pickled and copied
-
-    @filtered
-    def __call__(self, *args: Any, **settings: Any) -> Tensor:
-        symbolic = deferred(args)
-        if symbolic is not None:
-            return symbolic.defer(self, args, settings)
-        try:
-            return self.function(*args, **settings)
-        except NoTensorError as error:
-            raise TypeError(f"{self.name}: {error}") from None
-
-
 class Whole:
     """A function of tensors, made of ops, that a program takes as one op.
 
@@ -319,16 +290,34 @@ class Whole:
         self.function = function
 
     def __repr__(self) -> str:
-        return f"<function {self.name}>"
+        return f"<op {self.name}>"
 
     def __reduce__(self) -> str:
-        return str(vars(self)["__qualname__"])
+        return str(vars(self)["__qualname__"])  # by reference, as functions are pickled and copied
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         symbolic = deferred(args)
         if symbolic is not None:
             return symbolic.defer(self, args, settings)
         return self.function(*args, **settings)
+
+
+class Composite(Whole):
+    """A public differentiable function written in ops: no rule of its own, but the same proof."""
+
+    broadcasts = linear = False
+    differentiable = True
+
+    def __init__(self, function: Callable[..., Tensor], samples: Samples) -> None:
+        super().__init__(function)
+        self.samples = samples
+
+    @filtered
+    def __call__(self, *args: Any, **settings: Any) -> Tensor:
+        try:
+            return super().__call__(*args, **settings)
+        except NoTensorError as error:
+            raise TypeError(f"{self.name}: {error}") from None
 
 
 def op(

@@ -17,7 +17,7 @@ from ..config.checked import SOME, Inner, NotNegative, Share
 from ..config.serialization import register
 from ..config.tracebacks import warn
 from ..errors import ShapeError
-from ..ops.stateful import share_cross_entropy, sparse_share_cross_entropy
+from ..ops.stateful import share_cross_entropy, share_of, sparse_share_cross_entropy
 from .base import EPSILON, Array, Loss, Shape, array_of, by_shape
 from .checks import labels, one_hot, yes_or_no
 from .wrapping import FunctionLoss, loss_function
@@ -25,10 +25,6 @@ from .wrapping import FunctionLoss, loss_function
 
 def _kept(probabilities: Tensor) -> Tensor:
     return ops.clip(probabilities, EPSILON, 1 - EPSILON)
-
-
-def _shares(y_pred: Tensor, axis: int) -> Tensor:
-    return _kept(y_pred / ops.sum(y_pred, axis=axis, keepdims=True))
 
 
 def _smoothed(y_true: Tensor, smoothing: float, classes: int) -> Tensor:
@@ -80,7 +76,7 @@ def categorical_focal_crossentropy(
 ) -> Tensor:
     """-sum(alpha (1 - p)^gamma y_true log(p)). Settings: see `CategoricalFocalCrossentropy`."""
     y_true = _smoothed(y_true, label_smoothing, y_true.shape[axis])
-    p = _shares(ops.softmax(y_pred, axis=axis) if from_logits else y_pred, axis)
+    p = share_of(ops.softmax(y_pred, axis=axis) if from_logits else y_pred, EPSILON, axis)
     weight = _along(alpha, p, axis) * (1.0 - p) ** gamma
     return -ops.sum(weight * y_true * ops.log(p), axis=axis)
 

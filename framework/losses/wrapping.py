@@ -171,6 +171,7 @@ class FunctionLoss(LossFunctionWrapper):
             given, values, fill, lambda: {**hints_of(of), "name": str | None}
         )
         cls.function, cls.fn = staticmethod(of), staticmethod(FORMS[of].values)
+        cls.takes_labels = FORMS[of].takes_labels
 
     @property
     def _arguments(self) -> dict[str, Any]:  # type: ignore[override]
@@ -184,10 +185,6 @@ class FunctionLoss(LossFunctionWrapper):
     def check(self, y_true: Any, shape: Shape, output: str = "the predictions") -> None:
         form, who = FORMS[self.function], type(self).__name__
         form.check(who, array_of(y_true), shape, output, self._arguments)
-
-    @property
-    def takes_labels(self) -> bool:  # type: ignore[override]
-        return FORMS[self.function].takes_labels
 
     def _targets(self, y_true: Any, dtype: Any) -> Tensor:
         return FORMS[self.function].targets(y_true, dtype)

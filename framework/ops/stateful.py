@@ -67,7 +67,7 @@ def share_cross_entropy(x: Any, targets: Any, least: float) -> Tensor:
         targets: of the same shape.
         least: how far the shares are kept from 0 and 1.
     """
-    return -sum_(targets * log(_share(x, least)), axis=-1)
+    return -sum_(targets * log(share_of(x, least)), axis=-1)
 
 
 @Whole
@@ -78,8 +78,10 @@ def sparse_share_cross_entropy(x: Any, labels: Any, least: float) -> Tensor:
     return -log(squeeze(clip(share, least, 1 - least), -1))
 
 
-def _share(x: Any, least: float) -> Tensor:
-    return clip(x / sum_(x, axis=-1, keepdims=True), least, 1 - least)
+@Whole
+def share_of(x: Any, least: float, axis: int = -1) -> Tensor:
+    """x over its sum along an axis, kept from 0 and 1."""
+    return clip(x / sum_(x, axis=axis, keepdims=True), least, 1 - least)
 
 
 @Whole

@@ -1,8 +1,13 @@
 """A training step as a flat list of kernel calls: made once, then run without the interpreter.
 
-trace         a model's own call, run on placeholders
-graph         what it computes, as data
+trace         a model's own call, run on placeholders (`traced`)
+models        the graph of a model, and what is to be said of it
+graph         what a model computes, as data
 rewrite       the same with less work
+formulas      ops of single elements, compiled from their own source; `updating`: of optimizers
+losses        what a loss computes joins the graph
+islands       what stays on the tape, as do `taped_losses`
+watching      whether all is as it was; `readings`: what code of users reads, `notes`: what it notes
 ops           how ops become nodes, and nodes instructions, a family a file
 lowering      a graph on its way to instructions
 build         instructions on named buffers

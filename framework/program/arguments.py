@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from ..autograd.tensor import as_tensor
@@ -16,9 +17,11 @@ def arrays_of(op: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def settings_of(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of an op with their defaults; what a function takes is left to it."""
+    """The settings of an op with their defaults."""
     if not hasattr(op, "setting_names"):
-        return settings
+        given = inspect.signature(op.function).bind(*args, **settings)
+        given.apply_defaults()
+        return dict(list(given.arguments.items())[len(args) :])
     arrays = arrays_of(op, args)
     listed = op.variadic and isinstance(args[0], (list, tuple))
     extra = () if op.variadic and not listed else args[len(arrays) :]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd.operators import Deferred
-from ..autograd.registry import Composite, Op
+from ..autograd.registry import Op, Whole
 from ..autograd.tape import OPS
 from ..autograd.tensor import DEFAULT_FLOAT, Tensor
 from ..config.naming import is_own
@@ -90,10 +90,8 @@ class Symbol(Deferred):
     def defer(self, op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Symbol:
         return _applied(op, args, settings)
 
-    def _not_yet(self, *_: Any) -> Any:
+    def _not_yet(self) -> Any:
         raise NotElementwise("it asks for the values of the elements")
-
-    __array__ = __bool__ = __float__ = __int__ = __index__ = __len__ = __iter__ = _not_yet
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -119,7 +117,7 @@ def _applied(op: Any, args: tuple[Any, ...], settings: dict[str, Any]) -> Symbol
         NotElementwise: it is no formula of single elements.
     """
     try:
-        if isinstance(op, Composite):
+        if isinstance(op, Whole):
             return _symbol(op.function(*args, **settings))
         if op.variadic:
             raise NotElementwise("it takes any number of arrays")

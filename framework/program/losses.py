@@ -55,9 +55,9 @@ class LossPlan:
             raise NotNative("the loss is no number")
         self.target: Shape = shape[:-1] if loss.takes_labels else shape
         kinds = [np.dtype(np.intp if loss.takes_labels else np.float32), np.dtype(np.float32)]
-        count = BATCH if is_plain(loss) else batch
-        self.trace = Trace([self.target, shape], count, dtypes=kinds)
-        self.trace.again = not is_plain(loss)
+        plain = is_plain(loss)
+        self.trace = Trace([self.target, shape], BATCH if plain else batch, dtypes=kinds)
+        self.trace.again = not plain
         try:
             self.trace.run_function(loss, self._values)
         except NotNative as error:

@@ -13,6 +13,7 @@ from typing import Any
 from ..autograd.tape import OPS
 from .graph import Graph, Node, values_in
 from .lowering import LOWERINGS
+from .traced import mapped
 
 #: What can add a bias to its sums, and hold them above 0, while they are in registers.
 _SUMS = ("conv", "conv_transpose", "dense", "depthwise", "local")
@@ -77,17 +78,9 @@ def _leave_out(graph: Graph, node: Node) -> None:
 
     for other in graph.nodes:
         other.inputs = tuple(map(moved, other.inputs))
-    graph.outputs = _each(moved, graph.outputs)
+    graph.outputs = mapped(moved, graph.outputs)
     graph.activity = [(moved(v), penalty) for v, penalty in graph.activity]
     graph.losses = list(map(moved, graph.losses))
-
-
-def _each(function: Callable[[int], int], structure: Any) -> Any:
-    if isinstance(structure, dict):
-        return {k: _each(function, v) for k, v in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(_each(function, v) for v in structure)
-    return function(structure)
 
 
 def bias_into_sums(graph: Graph) -> None:

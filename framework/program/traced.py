@@ -82,11 +82,10 @@ class Traced(Deferred):
         """The same values, through which no gradient flows."""
         return self.trace.stopped(self)
 
-    def _looked_at(self, *_: Any) -> Any:
+    def _not_yet(self) -> Any:
         raise self.trace.refusal("it looks at the values of a tensor")
 
-    __array__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _looked_at
-    __str__ = __format__ = _looked_at  # which show them
+    __str__ = __format__ = Deferred._asked  # which show them
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -39,7 +39,7 @@ def _sparsemax(t: Trace, x: Any, axis: Any) -> Traced:
 
 
 @traces("glu")
-def _glu(t: Trace, x: Any, axis: Any = -1) -> Traced:
+def _glu(t: Trace, x: Any, axis: Any) -> Traced:
     return _along(t, "glu", x, axis)
 
 

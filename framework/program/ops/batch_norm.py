@@ -47,16 +47,14 @@ def _moved(
 
 
 @traces("batch_norm")
-def _of_batch(
-    t: Trace, x: Any, gamma: Any = None, beta: Any = None, axis: int = -1, epsilon: float = 1e-3
-) -> Traced:
+def _of_batch(t: Trace, x: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> Traced:
     return _batch_norm(t, x, axis, epsilon, 1.0, True, gamma=gamma, beta=beta)
 
 
 @traces("batch_norm_inference")
 def _inference(
-    t: Trace, x: Any, mean: Any, variance: Any, gamma: Any = None, beta: Any = None,
-    axis: int = -1, epsilon: float = 1e-3,
+    t: Trace, x: Any, mean: Any, variance: Any, gamma: Any, beta: Any,
+    axis: int, epsilon: float,
 ) -> Traced:  # fmt: skip
     given = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
     return _batch_norm(t, x, axis, epsilon, 1.0, False, **given)

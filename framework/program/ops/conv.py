@@ -63,11 +63,11 @@ def _conv_transpose(
     t: Trace,
     x: Any,
     kernel: Any,
-    strides: Any = 1,
-    padding: Any = "valid",
-    output_padding: Any = None,
-    dilation: Any = 1,
-    groups: int = 1,
+    strides: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> Traced:
     where = "conv_transpose"
     x, (kernel, shape) = placeholder(x, where), learned(kernel, where)

@@ -22,7 +22,7 @@ from .products import add_bias_gradient, correlate, learned, through_relu
 
 @traces("local_conv")
 def _local_conv(
-    t: Trace, x: Any, kernel: Any, kernel_size: Any, strides: Any = 1, padding: Any = "valid"
+    t: Trace, x: Any, kernel: Any, kernel_size: Any, strides: Any, padding: Any
 ) -> Traced:
     kernel, shape = learned(kernel, "local_conv")
     settings, lengths = window_settings(

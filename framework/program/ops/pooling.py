@@ -24,9 +24,7 @@ from .shape import blended, reshaped
 
 
 @traces("max_pool")
-def _max_pool(
-    t: Trace, x: Any, pool_size: Any = 2, strides: Any = None, padding: Any = "valid"
-) -> Traced:
+def _max_pool(t: Trace, x: Any, pool_size: Any, strides: Any, padding: Any) -> Traced:
     return _pooled(t, "max_pool", x, pool_size, strides, padding)
 
 

@@ -330,7 +330,7 @@ def _take(t: Trace, x: Any, indices: Any, axis: Any) -> Traced:
 
 
 @traces("repeat")
-def _repeat(t: Trace, x: Any, repeats: Any, axis: Any = None) -> Traced:
+def _repeat(t: Trace, x: Any, repeats: Any, axis: Any) -> Traced:
     axis = None if axis is None else axis_index(axis, x.ndim) - 1
     if axis is None or axis < 0 or not isinstance(repeats, (int, np.integer)) or repeats < 1:
         raise NotNative("repeat has no lowering for these numbers")
@@ -347,20 +347,18 @@ def _repeated(t: Trace, x: Traced, times: Shape) -> Traced:
 
 
 @traces("upsample")
-def _upsample(t: Trace, x: Any, size: Any = 2, interpolation: str = "nearest") -> Traced:
+def _upsample(t: Trace, x: Any, size: Any, interpolation: str) -> Traced:
     factors = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(x.sample) != 3 or len(factors) != 2 or min(factors) < 1:
         raise NotNative(f"upsample has no lowering for {x.shape} by {size}")
     if interpolation == "nearest":
         return _repeated(t, x, (*factors, 1))
     height, width, _ = x.sample
-    return _resize(t, x, (height * factors[0], width * factors[1]), interpolation)
+    return _resize(t, x, (height * factors[0], width * factors[1]), interpolation, False)
 
 
 @traces("resize")
-def _resize(
-    t: Trace, x: Any, size: Any, interpolation: str = "bilinear", antialias: bool = False
-) -> Traced:
+def _resize(t: Trace, x: Any, size: Any, interpolation: str, antialias: bool) -> Traced:
     if len(x.sample) != 3 or interpolation not in ("bilinear", "bicubic") or len(size) != 2:
         raise NotNative(f"resize has no lowering for {x.shape} to {size} by {interpolation}")
     x = as_floats(t, x)

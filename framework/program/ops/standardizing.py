@@ -55,9 +55,7 @@ def _loops(x: Traced, axis: Any) -> list[Loop]:
 
 
 @traces("layer_norm")
-def _layer_norm(
-    t: Trace, x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float = 1e-3
-) -> Traced:
+def _layer_norm(t: Trace, x: Any, gamma: Any, beta: Any, axis: Any, epsilon: float) -> Traced:
     loops = _loops(x, axis)
     return _standardized(t, x, loops, standardize.DEVIATION, epsilon, gamma=gamma, beta=beta)
 
@@ -68,7 +66,7 @@ def _normalize(t: Trace, x: Any, axis: Any, epsilon: float) -> Traced:
 
 
 @traces("rms_norm")
-def _rms_norm(t: Trace, x: Any, scale: Any = None, axis: Any = -1, epsilon: float = 1e-6) -> Traced:
+def _rms_norm(t: Trace, x: Any, scale: Any, axis: Any, epsilon: float) -> Traced:
     mode = standardize.ROOT_MEAN_SQUARE
     return _standardized(t, x, _loops(x, axis), mode, epsilon, gamma=scale)
 
@@ -80,8 +78,8 @@ def _unit_length(t: Trace, x: Any, axis: Any) -> Traced:
 
 @traces("group_norm")
 def _group_norm(
-    t: Trace, x: Any, gamma: Any = None, beta: Any = None, groups: int = 32, axis: int = -1,
-    epsilon: float = 1e-3,
+    t: Trace, x: Any, gamma: Any, beta: Any, groups: int, axis: int,
+    epsilon: float,
 ) -> Traced:  # fmt: skip
     shape, axis = x.sample, axis_index(axis, x.ndim) - 1
     if axis < 0 or groups < 1 or shape[axis] % groups:
@@ -92,9 +90,7 @@ def _group_norm(
 
 
 @traces("local_response_norm")
-def _local_response_norm(
-    t: Trace, x: Any, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75
-) -> Traced:
+def _local_response_norm(t: Trace, x: Any, n: int, k: float, alpha: float, beta: float) -> Traced:
     settings = {"radius": n // 2, "k": k, "alpha": alpha, "beta": beta}
     return t.add("local_response", (x,), x.sample, **settings)
 
